@@ -1,0 +1,1 @@
+"""Gates: what a candidate must pass before it may fill its slot."""

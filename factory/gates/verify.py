@@ -1,0 +1,91 @@
+"""The truth gate: every gold is recomputed from the stored tree, and only the gold scores 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import polars as pl
+
+from factory.artifacts.digest import canonical_json, row_rng, text_digest
+from factory.artifacts.stage import Dependency, Stage
+from factory.recipes.registry import RECIPES
+from factory.score import score, wrong_answers
+from factory.skills.tree import UNDEFINED, Tree, effective, input_matters
+from schemas.candidates import CANDIDATES
+from schemas.columns import REASONS
+from schemas.verdicts import VERDICTS
+
+Reason = tuple[str, str]  # what must hold and did not, and a detail
+
+
+def completion(steps: str, gold: str) -> str:
+    """Return the assistant's turn: the solver's steps, then the answer line."""
+    separator = "\n" if "\n" in gold else " "
+    return f"{steps}\nAnswer:{separator}{gold}"
+
+
+def gold_reason(recipe: str, tree: Tree, stored: Mapping[str, Any]) -> Reason | None:
+    """Return why a stored verifier is not the one its tree gives, or None when it is."""
+    try:
+        truth = RECIPES[recipe].gold(tree)
+    except UNDEFINED as error:
+        return "gold_recomputed", f"the tree has no value: {error}"
+    if truth["kind"] != stored["kind"] or canonical_json(truth["args"]).decode() != stored["args"]:
+        return "gold_recomputed", "the tree gives another verifier"
+    if truth["gold"] != stored["gold"]:
+        return "gold_recomputed", f"the tree gives {truth['gold']!r}, stored is {stored['gold']!r}"
+    return None
+
+
+def answers_reason(verifier: Mapping[str, Any], steps: str) -> Reason | None:
+    """Return why the scorer cannot be trusted on this row: the gold must score 1, four wrong answers must not."""
+    gold = verifier["gold"]
+    for name, answer in (("gold", gold), ("completion", completion(steps, gold))):
+        found = score(answer, verifier)
+        if found.value != 1.0:
+            return f"{name}_scores_1", f"scored {found.value}: {found.reason}"
+    for name, answer in wrong_answers(verifier).items():
+        if score(answer, verifier).value == 1.0:
+            return f"{name}_does_not_score_1", f"the wrong answer {answer[:80]!r} scored 1"
+    return None
+
+
+def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], steps: str, rng_seed: int) -> Any:
+    """Return the effective depth of a candidate that passes, else the reason why it does not."""
+    if reason := gold_reason(recipe, tree, verifier):
+        return reason
+    value, depth = effective(tree)
+    if RECIPES[recipe].depth_is_level and depth != level:
+        return "depth_is_level", f"effective depth {depth}, level {level}"
+    if not input_matters(tree, value, row_rng(rng_seed, "verify", verifier["gold"])):
+        return "input_matters", "the answer did not follow any changed input"
+    return answers_reason(verifier, steps) or depth
+
+
+def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependency) -> pl.DataFrame:
+    """Return the verdicts of candidates; those that fail carry their reason."""
+    wanted = ["recipe", "level", "tree", "verifier", "steps"]
+    depths: list[int] = []
+    reasons: list[list[dict[str, str | None]]] = []
+    for recipe, level, tree, verifier, steps in zip(*(frame[c].to_list() for c in wanted), strict=True):
+        found = judge(recipe, level, orjson.loads(tree), verifier, steps, params["seed"])
+        passed = type(found) is int
+        depths.append(found if passed else 0)
+        reasons.append([] if passed else [{"gate": "verify", "code": found[0], "detail": found[1], "twin": None}])
+    prompts = [text_digest(p) for p in frame["prompt"].to_list()]
+    return frame.select(
+        "id",
+        "slot",
+        "attempt",
+        "digest",
+        pl.Series("prompt_digest", prompts, dtype=pl.String),
+        "cap_key",
+        "entry",
+        pl.Series("effective_depth", depths, dtype=pl.Int64),
+        pl.Series("reasons", reasons, dtype=REASONS),
+    )
+
+
+VERIFY = Stage("verify", 1, CANDIDATES, VERDICTS, verify)

@@ -1,0 +1,229 @@
+"""The job file: what a user may write, checked before anything is made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+
+from factory.errors import UserError, nearest
+from factory.recipes.recipe import RecipeParams
+from factory.recipes.registry import RECIPES
+
+
+class Strict(BaseModel):
+    """A part of a job file: unknown keys are refused."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SeedSource(Strict):
+    """Where the user's problems are."""
+
+    path: str = Field(description="JSONL, Parquet or CSV file (relative to the job file), or hub:ORG/NAME.")
+    columns: dict[Literal["question", "answer", "id"], str] = Field(
+        default={"question": "question", "answer": "answer"}, description="Our names to the file's columns."
+    )
+    split: str | None = Field(default=None, description="Split of a Hub dataset; default train.")
+
+
+class Mini(Strict):
+    """The `mini` split: a small, varied choice of train rows."""
+
+    rows: int = Field(default=500, ge=0, description="How many rows; 0 makes no mini split.")
+    pool: int = Field(default=2000, ge=1, description="Train rows that are embedded and chosen from, drawn by hash.")
+    embedder: Literal["minilm"] = Field(default="minilm", description="all-MiniLM-L6-v2, packaged (extra: embed).")
+
+
+class ReleaseSpec(Strict):
+    """What the release says of itself."""
+
+    license: str = Field(default="apache-2.0", pattern=r"^[a-z0-9.\-]+$", description="Licence id of the Hub.")
+    version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="Semantic version.")
+    title: str | None = Field(default=None, max_length=120, description="Pretty name in the card.")
+
+
+def _entry(value: Any) -> Any:
+    if isinstance(value, RecipeParams):
+        return value
+    if not isinstance(value, dict) or not isinstance(value.get("recipe"), str):
+        raise UserError(
+            f"each line of `recipes` needs a recipe, such as {{recipe: chains, share: 1.0}}; found {value!r}"
+        )
+    name = value["recipe"]
+    if name not in RECIPES:
+        raise UserError(f"there is no recipe '{name}'{nearest(name, RECIPES)}")
+    try:
+        return RECIPES[name].params.model_validate(value)
+    except ValidationError as error:
+        raise UserError(f"recipe '{name}': {explain(error, RECIPES[name].params)}") from None
+
+
+class Job(Strict):
+    """A build: recipes and seeds in, exactly `rows` samples out, as a release."""
+
+    kind: Literal["build"]
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$", description="Name of the job and of its releases.")
+    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random choice.")
+    rows: int = Field(gt=0, le=1_000_000_000, description="Slots to fill: train and heldout rows together.")
+    recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(min_length=1)
+    seeds: SeedSource | None = None
+    mini: Mini = Mini()
+    max_attempts: int = Field(default=6, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
+    replans: int = Field(default=2, ge=0, le=10, description="How often a slot is planned anew inside its cell.")
+    release: ReleaseSpec = ReleaseSpec()
+
+    @model_validator(mode="after")
+    def _shares(self) -> Job:
+        total = sum(entry.share for entry in self.recipes)
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"the shares of `recipes` add up to {total:g}; they must add up to 1")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A job, and the folder that its relative paths start from."""
+
+    job: Job
+    base: Path
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return the first problem of a validation error as one sentence, with the nearest valid key."""
+    first = error.errors()[0]
+    place = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        return f"unknown key '{place}'{nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
+    if first["type"] == "missing":
+        return f"the key '{place}' is missing"
+    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    message = first["msg"].removeprefix("Value error, ")
+    return f"{place}: {message}{found}" if place else f"{message}{found}"
+
+
+def _keys(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(str(part))
+        inner = field.annotation if field else None
+        options = [inner, *getattr(inner, "__args__", ())]
+        found = [t for t in options if isinstance(t, type) and issubclass(t, BaseModel)]
+        if not found:
+            return []
+        model = found[0]
+    return list(model.model_fields)
+
+
+def parse_job(raw: object, source: str) -> Job:
+    """Return the job of parsed YAML; UserError says what is wrong where."""
+    if not isinstance(raw, dict):
+        raise UserError(
+            f"{source} must be a mapping of keys such as kind, name, rows, recipes; found {type(raw).__name__}"
+        )
+    try:
+        return Job.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"{source}: {explain(error, Job)}") from None
+    except UserError as error:
+        raise UserError(f"{source}: {error}") from None
+
+
+def shipped_folder() -> Path:
+    """Return the folder of the shipped jobs: beside the code in a checkout, in factory/_data in a wheel."""
+    here = Path(__file__).resolve().parent.parent
+    packaged = here / "_data" / "jobs"
+    return packaged if packaged.is_dir() else here.parent / "flows" / "jobs"
+
+
+def shipped_jobs() -> dict[str, Path]:
+    """Return the shipped jobs by name."""
+    return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
+
+
+def load_job(reference: str, overrides: Mapping[str, Any] | Sequence[str] = ()) -> JobFile:
+    """Return the job of a shipped name or a YAML path, with `key=value` overrides applied (dotted keys go deeper)."""
+    path = _job_path(reference)
+    raw = _read_yaml(path)
+    pairs = overrides.items() if isinstance(overrides, Mapping) else [_split_override(text) for text in overrides]
+    for key, value in pairs:
+        _override(raw, key, value)
+    return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
+
+
+def _job_path(reference: str) -> Path:
+    shipped = shipped_jobs()
+    if reference in shipped:
+        return shipped[reference]
+    path = Path(reference)
+    if path.suffix not in (".yaml", ".yml"):
+        raise UserError(
+            f"there is no shipped job '{reference}'{nearest(reference, shipped)}, and it is not a .yaml file"
+        )
+    if not path.is_file():
+        raise UserError(f"job file {reference} does not exist; `factory new NAME` writes one")
+    return path
+
+
+class _Loader(yaml.SafeLoader):
+    """A safe loader that refuses a key written twice, where YAML would silently keep the last."""
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+    seen = set()
+    for key, _ in node.value:
+        name = loader.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+        if not isinstance(name, (str, int, float, bool)):
+            raise UserError(f"line {key.start_mark.line + 1}: a key must be a word, found {name!r}")
+        if name in seen:
+            raise UserError(f"line {key.start_mark.line + 1}: the key '{name}' is written twice")
+        seen.add(name)
+    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
+
+
+_Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
+
+
+def _read_yaml(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_bytes().decode("utf-8"), Loader=_Loader)  # noqa: S506 - _Loader is a SafeLoader
+    except UnicodeDecodeError as error:
+        raise UserError(f"job file {path} is not UTF-8 (byte {error.start})") from None
+    except OSError as error:
+        raise UserError(f"job file {path} cannot be read: {error.strerror}") from None
+    except UserError as error:
+        raise UserError(f"job file {path}: {error}") from None
+    except (yaml.YAMLError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        problem = getattr(error, "problem", None) or "it is nested too deeply"
+        raise UserError(f"job file {path} is not valid YAML{line}: {problem}") from None
+
+
+def _split_override(text: str) -> tuple[str, Any]:
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[a-z_]+(\.[a-z_0-9]+)*", key):
+        raise UserError(f"--set wants key=value, such as rows=200 or release.version=1.0.1; found {text!r}")
+    try:
+        return key, yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UserError(f"--set {key}: the value {value!r} is not valid YAML") from None
+
+
+def _override(raw: Any, key: str, value: Any) -> None:
+    *path, last = key.split(".")
+    place = raw
+    for part in path:
+        if isinstance(place, list):
+            if not part.isdigit() or int(part) >= len(place):
+                raise UserError(f"--set {key}: '{part}' is not a line of the list (0 to {len(place) - 1})")
+            place = place[int(part)]
+        elif isinstance(place, dict):
+            place = place.setdefault(part, {})
+    if not isinstance(place, dict):
+        raise UserError(f"--set {key}: there is nothing called '{'.'.join(path) or key}' to set it in")
+    place[last] = value

@@ -1,0 +1,250 @@
+"""h1 (arXiv 2510.07312): serial chains of short problems; each answer feeds the next, only the last is rewarded.
+
+Atoms are parametric: their answers follow the injected value. With a user's seeds, R-HORIZON's key-number substitution
+(arXiv 2510.08189) links them: every link then has a constant difference (`const_diff`), so a seed keeps its own answer,
+and a model that knows the seed by heart can skip the chain. The flag says so, and the card explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from factory.artifacts.digest import Rng
+from factory.recipes.coverage import seed_tuples, walks
+from factory.recipes.recipe import (
+    ANSWER_LINES,
+    Brief,
+    Cell,
+    Draft,
+    Dropped,
+    Plan,
+    Recipe,
+    RecipeParams,
+    Request,
+    SeedProblem,
+    Verifier,
+    check_levels,
+    level_cells,
+    levels_field,
+)
+from factory.skills.adapters import ADAPTERS, proposals
+from factory.skills.families.operators import SEED_PROBLEM
+from factory.skills.library import OPERATIONS, TASKS, find_skill, side
+from factory.skills.skill import BLOCKS, Skill, Value, block, render, verifier_of
+from factory.skills.tree import Tree, edge, evaluate, leaf, node, nodes
+
+MAX_LEVEL = 8
+RESTARTS = 4
+ANSWERS = "ABCDEFGH"
+INPUTS = "PQRSTUVW"
+
+
+class ChainsParams(RecipeParams):
+    """What a job may say of chains."""
+
+    recipe: Literal["chains"]
+    levels: tuple[int, ...] = levels_field(MAX_LEVEL)
+    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
+    seed_share: float = Field(
+        default=1.0, gt=0, le=1, description="With seeds: share of links after the first that are seeds, not skills."
+    )
+    knobs: dict[str, dict[str, Any]] = Field(
+        default_factory=dict, description="Fixed knob values: {skill: {knob: value}}."
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return check_levels(levels, MAX_LEVEL)
+
+    @field_validator("knobs")
+    @classmethod
+    def _knobs(cls, knobs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        for name, given in knobs.items():
+            find_skill(name).check_knobs(given)
+        return knobs
+
+
+def assign(params: ChainsParams, request: Request) -> Plan:
+    """Plan type-correct walks through the skills, or tuples of seeds when the job has seeds."""
+    level, tag = request.cell.level, f"chains/{request.tag}"
+    if request.seeds is None:
+        pool = side(TASKS, request.split)
+        return Plan(walks(pool, level, request.n, request.seed, tag))
+    ids = request.seeds.ids(request.split)
+    if not ids:
+        return Plan([], [])
+    parents = seed_tuples(ids, level, request.n, request.seed, tag)
+    return Plan([[SEED_PROBLEM.name] * level for _ in parents], parents)
+
+
+@dataclass(slots=True)
+class _Chain:
+    """A chain while it grows."""
+
+    tree: Tree
+    value: Value
+    tasks: list[str]
+    works: list[str]
+    picks: list[int]
+    kind: str
+
+
+def draw(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
+    """Return a chain through the planned skills or seeds; Dropped when a link never fitted."""
+    if brief.seeds is not None:
+        return _draw_from_seeds(params, brief, rng)
+    skills = [OPERATIONS[name] for name in brief.skills]
+    stuck = skills[0].name
+    for _ in range(RESTARTS):
+        chain = _first(skills[0], params, rng)
+        for j, skill in enumerate(skills[1:], 1):
+            if chain is None:
+                break
+            stuck = skill.name
+            chain = _extend(chain, skill, j, params, rng)
+        if chain is not None:
+            return _draft(chain, len(skills), rng, [], [])
+    return Dropped("link_fits", f"no value reached {stuck} in {RESTARTS} tries")
+
+
+def _first(skill: Skill, params: ChainsParams, rng: Rng) -> _Chain | None:
+    drawn = skill.draw(rng, params.atom_level, params.knobs.get(skill.name))
+    if drawn is None:
+        return None
+    x, knobs = drawn
+    y = skill.apply(x, **knobs)
+    if y == x and type(y) is type(x):
+        return None
+    pick = rng.below(len(skill.phrasings))
+    task = _given(x, skill.takes, lambda shown: skill.say(shown, knobs, pick))
+    tree = node(skill, knobs, leaf(x, skill.takes))
+    return _Chain(tree, y, [task], [skill.trace(x, y, knobs)], [pick], skill.gives)
+
+
+def _given(x: Value, kind: Any, say: Callable[[str], str]) -> str:
+    if kind in BLOCKS:
+        return f"Here is a {kind} T:\n{block(x, kind)}\n{say('T')}"
+    return say(render(x, kind))
+
+
+def _extend(chain: _Chain, skill: Skill, j: int, params: ChainsParams, rng: Rng) -> _Chain | None:
+    """Return the chain with one more skill, through the first adapter whose value the skill can take."""
+    y, name = chain.value, ANSWERS[j - 1]
+    options = proposals(rng, y) if skill.takes == "number" else iter([(None, {})])
+    for adapter, how in options:
+        x = y if adapter is None else adapter.apply(y, **how)
+        knobs = skill.fit(rng, x, params.atom_level, params.knobs.get(skill.name))
+        if knobs is None:
+            continue
+        z = skill.apply(x, **knobs)
+        if z == x and type(z) is type(x):
+            continue
+        pick = rng.below(len(skill.phrasings))
+        shown, lead, work = name, "", ""
+        if adapter is not None:
+            shown = INPUTS[j]
+            lead = f"Let {shown} be {adapter.say(name, **how)}. "
+            work = f"{shown} = {adapter.say(render(y, 'number'), **how)} = {x}. "
+        chain.tree = node(skill, knobs, chain.tree if adapter is None else edge(adapter.name, how, chain.tree))
+        chain.tasks.append(lead + skill.say(shown, knobs, pick))
+        chain.works.append(work + skill.trace(x, z, knobs))
+        chain.picks.append(pick)
+        chain.value, chain.kind = z, skill.gives
+        return chain
+    return None
+
+
+def _draw_from_seeds(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
+    """Return a chain of the planned seeds; a link may be a skill instead (`seed_share`), whose answer follows."""
+    assert brief.seeds is not None
+    seeds = [brief.seeds.get(i) for i in brief.parents]
+    chain, used, flags = _first_seed(seeds[0]), [seeds[0].id], []
+    skills = [s for s in side(TASKS, brief.split) if s.takes == "number" == s.gives]
+    for j, seed in enumerate(seeds[1:], 1):
+        if rng.chance(params.seed_share):
+            _link_seed(chain, seed, j)
+            used.append(seed.id)
+            flags = ["const_diff"]
+        elif _extend(chain, rng.pick(skills), j, params, rng) is None:
+            return Dropped("link_fits", f"no skill could take the answer {chain.value}")
+    return _draft(chain, len(seeds), rng, used, flags)
+
+
+def _seed_node(seed: SeedProblem, arg: Tree) -> Tree:
+    return node(SEED_PROBLEM, {"seed": seed.id, "key": seed.key, "answer": seed.answer}, arg)
+
+
+def _first_seed(seed: SeedProblem) -> _Chain:
+    work = f"The answer to this problem is {seed.answer}."
+    return _Chain(_seed_node(seed, leaf(seed.key, "number")), seed.answer, [seed.question], [work], [0], "number")
+
+
+def _link_seed(chain: _Chain, seed: SeedProblem, j: int) -> None:
+    name, given, by = ANSWERS[j - 1], INPUTS[j], seed.key - chain.value
+    relation = ADAPTERS["const_diff"].say
+    task = seed.question[: seed.start] + given + seed.question[seed.end :]
+    chain.tasks.append(f"Let {given} be {relation(name, by)}. {task}")
+    chain.works.append(
+        f"{given} = {relation(str(chain.value), by)} = {seed.key}. The answer to this problem is {seed.answer}."
+    )
+    chain.tree = _seed_node(seed, edge("const_diff", {"by": by}, chain.tree))
+    chain.value = seed.answer
+    chain.picks.append(0)
+
+
+STYLES = (
+    ("Solve these linked problems in order; later ones use the answers of earlier ones.", "Problem {i}. {task}"),
+    ("Work through the steps below. Each step uses what came before.", "Step {i}: {task}"),
+    ("The following questions build on each other.", "({i}) {task}"),
+)
+CALLS = (" Call the answer {name}.", " Let {name} be the result.", " The answer is {name}.")
+ASKS = ("Report only the last answer.", "Only the answer to the last one counts.", "Give the last answer.")
+
+
+def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: list[str]) -> Draft:
+    skills = [part["skill"] for part in nodes(chain.tree)]
+    style, ending = rng.below(len(STYLES)), rng.below(len(ANSWER_LINES))
+    close = ANSWER_LINES[ending]
+    if chain.kind in BLOCKS:
+        close = "End with 'Answer:' and then the table as CSV, with its header." if chain.kind == "table" else (
+            "End with 'Answer:' and then the rows of the grid as one JSON list of strings."
+        )  # fmt: skip
+    if horizon == 1:
+        prompt = f"{chain.tasks[0]}\n{close}"
+        return Draft(chain.tree, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags, skills)
+    intro, line = STYLES[style]
+    lines = [line.format(i=i, task="{}").replace("{}", task, 1) for i, task in enumerate(chain.tasks, 1)]
+    for i in range(horizon - 1):
+        lines[i] += CALLS[style].format(name=ANSWERS[i])
+    works = [f"{i}. {work}" for i, work in enumerate(chain.works, 1)]
+    picks = ".".join(map(str, chain.picks))
+    prompt = "\n".join((intro, *lines, f"{ASKS[style]} {close}"))
+    return Draft(chain.tree, f"{style}.{picks}", prompt, "\n".join(works), parents, flags, skills)
+
+
+def gold(tree: Tree) -> Verifier:
+    """Return the verifier of the last answer, from the tree alone."""
+    return verifier_of(OPERATIONS[tree["skill"]], evaluate(tree))
+
+
+def cells(params: ChainsParams) -> list[Cell]:
+    """Return one cell a horizon."""
+    return level_cells(params.levels)
+
+
+CHAINS = Recipe(
+    name="chains",
+    version=1,
+    about="serial chains of horizon 1 to 8; each answer feeds the next problem, the last answer is the gold",
+    paper="h1, arXiv 2510.07312; with seeds R-HORIZON, arXiv 2510.08189",
+    params=ChainsParams,
+    cells=cells,
+    assign=assign,
+    draw=draw,
+    gold=gold,
+)

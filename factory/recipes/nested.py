@@ -1,0 +1,152 @@
+"""f(g(x)) (arXiv 2509.25123): nested string functions, with definitions shown (atoms) or hidden (composition).
+
+What the released generator gets wrong is a rule here: the input is always used, the output follows it, a level is the
+number of functions that change their input on this very row, the split goes by behaviour, lengths are capped.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from factory.artifacts.digest import Rng
+from factory.recipes.coverage import stream
+from factory.recipes.recipe import (
+    ANSWER_LINES,
+    Brief,
+    Cell,
+    Draft,
+    Dropped,
+    Plan,
+    Recipe,
+    RecipeParams,
+    Request,
+    Verifier,
+    check_levels,
+    level_cells,
+    levels_field,
+)
+from factory.skills.domains import Letters
+from factory.skills.families.string_functions import source_of
+from factory.skills.library import FUNCTIONS, OPERATIONS, side
+from factory.skills.skill import verifier_of
+from factory.skills.tree import Tree, evaluate, leaf, literal, node
+
+MAX_LEVEL = 8
+MAX_OUTPUT = 200
+RESTARTS = 6
+INPUT = Letters(3, 10)
+OTHER = Letters(3, 6)
+NAMES = {name: f"func_{i}" for i, name in enumerate(FUNCTIONS)}
+ORIGINAL = {anonymous: name for name, anonymous in NAMES.items()}
+
+
+class NestedParams(RecipeParams):
+    """What a job may say of nested functions."""
+
+    recipe: Literal["nested"]
+    levels: tuple[int, ...] = levels_field(MAX_LEVEL)
+    definitions: Literal["shown", "hidden"] = Field(
+        default="shown", description="hidden: only level 1 shows definitions, the rest must be known from training."
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return check_levels(levels, MAX_LEVEL)
+
+
+def assign(params: NestedParams, request: Request) -> Plan:
+    """Plan the functions from the innermost out; every position uses all functions evenly."""
+    names = [s.name for s in side(FUNCTIONS, request.split)]
+    tag = f"nested/{request.tag}"
+    columns = [stream(request.seed, f"{tag}/{j}", len(names), request.n) for j in range(request.cell.level)]
+    return Plan([[names[i] for i in row] for row in zip(*(c.tolist() for c in columns), strict=True)])
+
+
+def draw(params: NestedParams, brief: Brief, rng: Rng) -> Draft | Dropped:
+    """Return a nest of the planned functions in which every one changes its input; Dropped when none was found."""
+    for _ in range(RESTARTS):
+        x = INPUT.draw(rng)
+        grown = _grow(brief.skills, x, rng)
+        if grown is not None:
+            return _draft(params, brief, x, grown, rng)
+    return Dropped("every_function_acts", f"no input made all of {', '.join(brief.skills)} change theirs")
+
+
+def _grow(names: list[str], x: str, rng: Rng) -> tuple[Tree, str, list[str]] | None:
+    tree, value, expression, works = leaf(x, "text"), x, "x", []
+    for name in names:
+        skill = OPERATIONS[name]
+        knobs = {k: d.draw(rng) for k, d in skill.knobs.items()}
+        call = [expression, *(_python(v) for v in knobs.values())]
+        seen = [_python(value), *(_python(v) for v in knobs.values())]
+        if skill.arity == 2:
+            other = OTHER.draw(rng)
+            tree = node(skill, knobs, tree, literal(other, "text"))
+            out = skill.apply(value, other, **knobs)
+            call.insert(1, _python(other))
+            seen.insert(1, _python(other))
+        else:
+            tree, out = node(skill, knobs, tree), skill.apply(value, **knobs)
+        if out == value or not out or len(out) > MAX_OUTPUT:
+            return None
+        expression = f"{NAMES[name]}({', '.join(call)})"
+        works.append(f"{NAMES[name]}({', '.join(seen)}) returns {_python(out)}.")
+        value = out
+    return tree, expression, works
+
+
+def _python(value: Any) -> str:
+    return f'"{value}"' if type(value) is str and '"' not in value and "\\" not in value else repr(value)
+
+
+@cache
+def definition(name: str) -> str:
+    """Return the source of a function under its anonymous name."""
+    return re.sub(rf"\b{name}\b", NAMES[name], source_of(name))
+
+
+ASKS = (
+    "What does main_solution({x}) return?",
+    "Work out by hand what the call main_solution({x}) returns.",
+    "Give the return value of main_solution({x}).",
+)
+
+
+def _draft(params: NestedParams, brief: Brief, x: str, grown: tuple[Tree, str, list[str]], rng: Rng) -> Draft:
+    tree, expression, works = grown
+    hidden = params.definitions == "hidden" and brief.level > 1
+    names = sorted(dict.fromkeys(brief.skills), key=lambda n: NAMES[n])
+    parts = [] if hidden else [definition(n) for n in names]
+    code = "\n\n".join([*parts, f"def main_solution(x):\n    return {expression}"])
+    ask, ending = rng.below(len(ASKS)), rng.below(len(ANSWER_LINES))
+    prompt = f"```python\n{code}\n```\n{ASKS[ask].format(x=_python(x))} Write the string without quotes."
+    flags = ["definitions_hidden"] if hidden else []
+    return Draft(tree, f"{ask}.{ending}", f"{prompt}\n{ANSWER_LINES[ending]}", "\n".join(works), [], flags)
+
+
+def gold(tree: Tree) -> Verifier:
+    """Return the verifier of the returned string, from the tree alone."""
+    return verifier_of(OPERATIONS[tree["skill"]], evaluate(tree))
+
+
+def cells(params: NestedParams) -> list[Cell]:
+    """Return one cell a level."""
+    return level_cells(params.levels)
+
+
+NESTED = Recipe(
+    name="nested",
+    version=1,
+    about="nested string functions f(g(x)); a level is the effective depth on the row's own input",
+    paper="From f(x) and g(x) to f(g(x)), arXiv 2509.25123",
+    params=NestedParams,
+    cells=cells,
+    assign=assign,
+    draw=draw,
+    gold=gold,
+)

@@ -1,0 +1,116 @@
+"""The typed expression tree, the heart of every composed problem, in its stored form: plain JSON values.
+
+leaf      {"x": value, "kind": kind}                  the input; every such leaf of a branch is the same input
+literal   {"value": value, "kind": kind}
+node      {"skill": name, "params": {...}, "args": [tree, ...]}      args[0] is the main argument
+edge      {"adapter": name, "params": {...}, "args": [tree]}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from factory.artifacts.digest import Rng, canonical_json, text_digest
+from factory.skills.adapters import ADAPTERS
+from factory.skills.library import OPERATIONS
+from factory.skills.skill import Kind, Skill, Value
+
+Tree = dict[str, Any]
+
+_SAME = object()
+CHANGES = 4  # how often the input is changed to see whether the answer follows
+UNDEFINED = (ValueError, ZeroDivisionError, IndexError, KeyError, OverflowError, TypeError)
+
+
+def leaf(value: Value, kind: Kind) -> Tree:
+    """Return the input of a problem."""
+    return {"x": value, "kind": kind}
+
+
+def literal(value: Value, kind: Kind) -> Tree:
+    """Return a constant."""
+    return {"value": value, "kind": kind}
+
+
+def node(skill: Skill, params: dict[str, Any], *args: Tree) -> Tree:
+    """Return a skill applied to trees."""
+    return {"skill": skill.name, "params": params, "args": list(args)}
+
+
+def edge(adapter: str, params: dict[str, Any], arg: Tree) -> Tree:
+    """Return an adapter applied to a tree."""
+    return {"adapter": adapter, "params": params, "args": [arg]}
+
+
+def evaluate(tree: Tree, x: Value = _SAME) -> Value:
+    """Return the tree's value, with another input if one is given. Raises one of UNDEFINED where there is none."""
+    args = tree.get("args")
+    if args is None:
+        if "x" in tree:
+            return tree["x"] if x is _SAME else x
+        return tree["value"]
+    name = tree.get("skill")
+    apply = OPERATIONS[name].apply if name is not None else ADAPTERS[tree["adapter"]].apply
+    if len(args) == 1:
+        return apply(evaluate(args[0], x), **tree["params"])
+    return apply(*[evaluate(a, x) for a in args], **tree["params"])
+
+
+def effective(tree: Tree) -> tuple[Value, int]:
+    """Return (value, effective depth): a node counts if its output differs from its main argument on this input."""
+    args = tree.get("args")
+    if args is None:
+        return (tree["x"] if "x" in tree else tree["value"]), 0
+    below = [effective(a) for a in args]
+    deepest = max(d for _, d in below)
+    values = [v for v, _ in below]
+    if "adapter" in tree:
+        return ADAPTERS[tree["adapter"]].apply(*values, **tree["params"]), deepest
+    value = OPERATIONS[tree["skill"]].apply(*values, **tree["params"])
+    changes = value != values[0] or type(value) is not type(values[0])
+    return value, deepest + (1 if changes else 0)
+
+
+def nodes(tree: Tree) -> Iterator[Tree]:
+    """Yield the skill nodes of a tree, arguments first."""
+    for arg in tree.get("args", ()):
+        yield from nodes(arg)
+    if "skill" in tree:
+        yield tree
+
+
+def topology(tree: Tree) -> str:
+    """Return the tree's signature: skills and adapters by name, values abstracted."""
+    args = tree.get("args")
+    if args is None:
+        return "x" if "x" in tree else "_"
+    name = tree["skill"] if "skill" in tree else "~" + tree["adapter"]
+    return f"{name}({','.join([topology(a) for a in args])})"
+
+
+def canonical(tree: Tree) -> str:
+    """Return the digest of the problem itself, whatever words it is put in."""
+    return text_digest(canonical_json(tree))
+
+
+def input_matters(tree: Tree, value: Value, rng: Rng) -> bool:
+    """Return whether at least one of CHANGES other inputs changes the value; branches of `all_of` are judged apart.
+
+    A problem that has no answer for another input has changed too.
+    """
+    if tree.get("skill") == "all_of":
+        return all(input_matters(a, v, rng) for a, v in zip(tree["args"], value, strict=True))
+    first = tree
+    while "x" not in first:
+        parent, first = first, first["args"][0]
+        if "value" in first:
+            return True  # literals only: nothing is called the input
+    domain = OPERATIONS[parent["skill"]].x
+    for _ in range(CHANGES):
+        try:
+            if evaluate(tree, domain.draw(rng)) != value:
+                return True
+        except UNDEFINED:
+            return True
+    return False

@@ -1,0 +1,1 @@
+"""The table contracts: what flows from stage to stage. Imports polars and pyarrow only."""

@@ -4,6 +4,16 @@ A verifier is a mapping {"kind", "gold", "args"}: a kind of the closed set KINDS
 as text, and the kind's arguments as a JSON object (a mapping, its text, or nothing). `score` reads the final answer out
 of a reply and compares it with the gold; it says None, never 0, where the verifier itself is broken.
 
+    text         the very characters (NFC); quotes may be added; {"case": false} ignores case
+    number       one number and nothing else: 1,234.50, 3/4, 2e3, $5, 40%; {"unit": "km", "tolerance": 0.01}
+    list, set    JSON, Python or bare (a, b, c); a set forgets order and repeats
+    table        CSV or a Markdown table with the same header; {"ordered": false} lets rows move
+    json         equal by value: 1 is 1.0 and not true
+    date         2024-03-03, 3 March 2024, March 3, 2024, 3 Mar 2024
+    boolean      true or yes, false or no
+    expression   {"numbers": [3, 8], "target": 24}: each number once, + - * / and brackets, any way to the target
+    constraints  {"checks": [{"check": NAME, "skill": SKILL, ...}]}: all of CHECKS named; partial credit per skill
+
     python score.py VERIFIERS.jsonl ANSWERS.jsonl     lines {"id", "verifier"} and {"id", "answer"}
 """
 
@@ -13,6 +23,7 @@ import csv
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -59,7 +70,8 @@ def score(answer: str, verifier: Mapping[str, Any]) -> Score:
             text = answer.strip()
         else:
             text = final_answer(answer, kind.multi_line or "\n" in gold)
-        return kind.check(text, gold, args) if text else _wrong("empty")
+        judged = kind.check(text, gold, args)
+        return judged if text else Score(0.0, "empty", dict.fromkeys(judged.parts, 0.0))
     except Undecided as problem:
         return Score(None, str(problem), {})
 
@@ -152,7 +164,8 @@ _MARKER = re.compile(
 _SKIPPED = re.compile(r"(?:```[^`]*|\$\$|\\\[)?")
 _BRACES = re.compile(r"\\boxed\s*\{|\\.|[{}]", re.DOTALL)
 _HEADS = frozenset("`*_$\\")
-_WRAPS = (("**", "**"), ("__", "__"), ("*", "*"), ("`", "`"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
+_TEXT_WRAPS = (("**", "**"), ("`", "`"))
+_WRAPS = (*_TEXT_WRAPS, ("__", "__"), ("*", "*"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"))
 
 
 def final_answer(text: str, multi_line: bool = False) -> str:
@@ -201,14 +214,14 @@ def _boxed(text: str) -> tuple[int, int] | None:
     return best
 
 
-def _unwrap(text: str, stop: bool = True) -> str:
+def _unwrap(text: str, wraps: tuple[tuple[str, str], ...] = _WRAPS, stop: bool = True) -> str:
     for _ in range(6):
         if stop and text[-1:] == ".":
             text, stop = text[:-1].rstrip(), False
         if text[:1] not in _HEADS:
             return text
         inner = _unfence(text)
-        for left, right in _WRAPS:
+        for left, right in wraps:
             if inner.startswith(left) and inner.endswith(right) and len(inner) > len(left) + len(right):
                 inner = inner[len(left) : -len(right)].strip()
                 break
@@ -229,7 +242,6 @@ def _unfence(text: str) -> str:
 
 _QUOTES = {'"': '"', "'": "'", "“": "”", "‘": "’", "«": "»"}
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
-_OPPOSITE = {"true": "false", "false": "true", "yes": "no", "no": "yes"}
 
 
 def _check_text(text: str, gold: str, args: Args) -> Score:
@@ -242,7 +254,7 @@ def _check_text(text: str, gold: str, args: Args) -> Score:
         text, gold, wanted = (normalize("NFC", part).casefold() for part in (text, gold, wanted))
     elif not (text.isascii() and gold.isascii()):
         text, gold, wanted = (normalize("NFC", part) for part in (text, gold, wanted))
-    bare = _unwrap(text, stop=False)
+    bare = _unwrap(text, _TEXT_WRAPS, stop=False)
     if wanted in (text, bare):
         return _right()
     quoted = len(bare) > 1 and _QUOTES.get(bare[0]) == bare[-1] and not (gold[0] == bare[0] and gold[-1] == bare[-1])
@@ -265,7 +277,7 @@ def _check_boolean(text: str, gold: str, args: Args) -> Score:
 
 
 def _break_boolean(gold: str, args: Args) -> str:
-    return _OPPOSITE.get(gold.lower(), "")
+    return "false" if _BOOLEANS.get(gold.lower()) else "true"
 
 
 # ------------------------------------------------------------------------------------------------------- number
@@ -342,25 +354,20 @@ def _unit(text: str) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _gold_quantity(gold: str, unit: str) -> tuple[Ratio, str]:
-    quantity = _quantity(gold.strip())
+def _gold_quantity(gold: str, unit: str, tolerance: str) -> tuple[Ratio, str, Ratio]:
+    quantity, allowed = _quantity(gold.strip()), _value(tolerance)
     if quantity is None:
         raise Undecided(f"gold: not a number: {gold!r}")
     if unit and quantity[1] not in ("", _unit(unit)):
         raise Undecided(f"gold: {gold!r} is not in {unit!r}")
-    return quantity[0], _unit(unit) if unit else quantity[1]
-
-
-@lru_cache(maxsize=1024)
-def _tolerance(text: str) -> Ratio:
-    value = _value(text)
-    if value is None or value[0] < 0:
-        raise Undecided(f"args: tolerance is not a number >= 0: {text!r}")
-    return value
+    if allowed is None or allowed[0] < 0:
+        raise Undecided(f"args: tolerance is not a number >= 0: {tolerance!r}")
+    return quantity[0], _unit(unit) if unit else quantity[1], allowed
 
 
 def _check_number(text: str, gold: str, args: Args) -> Score:
-    wanted, unit = _gold_quantity(gold, str(args.get("unit") or "") if args else "")
+    unit, tolerance = (str(args.get("unit") or ""), str(args.get("tolerance") or "0")) if args else ("", "0")
+    wanted, unit, (allowed, scale) = _gold_quantity(gold, unit, tolerance)
     found = _quantity(_unwrap(text))
     if found is None:
         return _wrong("not one number")
@@ -371,17 +378,13 @@ def _check_number(text: str, gold: str, args: Args) -> Score:
         # No unit was asked for. Up to 1 the gold is a share, and a percent sign means hundredths; above, it is a label.
         if said == "%" and abs(wanted[0]) <= wanted[1]:
             value = (value[0], value[1] * 100)
-    (top, bottom), (gold_top, gold_bottom) = value, wanted
-    gap = top * gold_bottom - gold_top * bottom
-    if gap and args.get("tolerance") is not None:
-        allowed, scale = _tolerance(str(args["tolerance"]))
-        return _right() if abs(gap) * scale <= allowed * bottom * gold_bottom else _wrong("outside the tolerance")
-    return _wrong("other number") if gap else _right()
+    gap, both = abs(value[0] * wanted[1] - wanted[0] * value[1]), value[1] * wanted[1]
+    return _wrong("other number") if gap and gap * scale > allowed * both else _right()
 
 
 def _break_number(gold: str, args: Args) -> str:
-    (top, bottom), _ = _gold_quantity(gold, str(args.get("unit") or ""))
-    allowed, scale = _tolerance(str(args.get("tolerance") or 0))
+    unit, tolerance = str(args.get("unit") or ""), str(args.get("tolerance") or "0")
+    (top, bottom), _, (allowed, scale) = _gold_quantity(gold, unit, tolerance)
     top += bottom * (1 - (-allowed // scale))
     return str(top) if bottom == 1 else f"{top}/{bottom}"
 
@@ -451,14 +454,18 @@ _EXACT = json.JSONDecoder(parse_int=_exact, parse_float=_exact, parse_constant=_
 
 
 @lru_cache(maxsize=1024)
-def _gold_items(gold: str) -> tuple[str | Ratio, ...]:
+def _gold_json(gold: str) -> object:
     try:
-        items = _EXACT.decode(gold.strip())
+        return _EXACT.decode(gold.strip())
     except (ValueError, RecursionError) as error:
         raise Undecided(f"gold: not JSON: {error}") from None
+
+
+def _gold_items(gold: str) -> list[str | Ratio]:
+    items = _gold_json(gold)
     if not isinstance(items, list) or not all(isinstance(item, str | tuple) for item in items):
         raise Undecided("gold: not a JSON array of numbers and strings")
-    return tuple(items)
+    return items
 
 
 def _is_item(found: str, wanted: str | Ratio) -> bool:
@@ -482,11 +489,14 @@ def _check_set(text: str, gold: str, args: Args) -> Score:
     found = _items(text, "[{")
     if found is None:
         return _wrong("not a set")
-    seen: set[str | Ratio | None] = set()
+    missed = set(wanted)
     for item in found:
-        name = normalize("NFC", item)
-        seen.add(name if name in wanted else _value(item))
-    return _right() if seen == wanted else _wrong("other elements")
+        # Unquoted, 7 may be the number or the string: it stands for whichever the gold has.
+        meant = {normalize("NFC", item), _value(item)} & wanted
+        if not meant:
+            return _wrong("other elements")
+        missed -= meant
+    return _wrong("missing elements") if missed else _right()
 
 
 def _break_list(gold: str, args: Args) -> str:
@@ -563,14 +573,6 @@ def _break_table(gold: str, args: Args) -> str:
     rows = _table(gold)
     rows[-1][-1] += "9" if _value(rows[-1][-1]) != (0, 1) else "1"
     return "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) for row in rows)
-
-
-@lru_cache(maxsize=256)
-def _gold_json(gold: str) -> object:
-    try:
-        return _EXACT.decode(gold.strip())
-    except (ValueError, RecursionError) as error:
-        raise Undecided(f"gold: not JSON: {error}") from None
 
 
 def _check_json(text: str, gold: str, args: Args) -> Score:
@@ -696,6 +698,8 @@ def _product(tokens: list[str], used: list[int]) -> Ratio:
 def _factor(tokens: list[str], used: list[int]) -> Ratio:
     token = tokens.pop()
     if token != "(":
+        if not token.isdigit():
+            raise ValueError("not an expression")
         used.append(int(token))
         return used[-1], 1
     value = _sum(tokens, used)
@@ -714,7 +718,7 @@ def _expression_fault(text: str, numbers: list[int], target: Ratio) -> str:
     try:
         (top, bottom), used = _evaluate(left)
     except ValueError as error:
-        return str(error) if "literal" not in str(error) else "not an expression"
+        return str(error)
     if sorted(used) != numbers:
         return "other numbers"
     if top * target[1] != target[0] * bottom or (equals and _value(right.strip()) != target):
@@ -797,6 +801,10 @@ def _times(text: str, word: str, flags: int = re.I) -> int:
     return sum(1 for _ in _whole_word(word, flags).finditer(text))
 
 
+def _is_title(initials: list[str]) -> bool:
+    return any(map(str.isupper, initials)) and not any(map(str.islower, initials))
+
+
 def _json_object(text: str) -> dict[str, Any] | None:
     text = _unfence(text)
     if not text.startswith("{"):
@@ -852,7 +860,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], Passes]] = {
     "forbidden": (("words",), lambda t, p: not any(_times(t, word) for word in p["words"])),
     "lowercase": ((), lambda t, p: t.islower()),
     "uppercase": ((), lambda t, p: t.isupper()),
-    "title_case": ((), lambda t, p: not t.islower() and {word[0].islower() for word in _words(t)} == {False}),
+    "title_case": ((), lambda t, p: _is_title([word[0] for word in _words(t)])),
     "starts_with": (("text",), lambda t, p: t.startswith(p["text"])),
     "ends_with": (("text",), lambda t, p: t.endswith(p["text"])),
     "no_commas": ((), lambda t, p: "," not in t),
@@ -877,16 +885,23 @@ CHECKS: dict[str, tuple[tuple[str, ...], Passes]] = {
         ("text", "n"),
         lambda t, p: len(parts := _parts_between(t, p["text"].strip())) == p["n"] and all(parts),
     ),
-    "word_length_max": (("n",), lambda t, p: all(len(_LETTER.findall(word)) <= p["n"] for word in _words(t))),
-    "first_letters": (
-        ("letter",),
-        lambda t, p: all(word[0].lower() == p["letter"].lower() for word in _words(t)) and bool(_words(t)),
+    "word_length_max": (
+        ("n",),
+        lambda t, p: 0 < max((len(_LETTER.findall(w)) for w in _words(t)), default=0) <= p["n"],
     ),
+    "first_letters": (("letter",), lambda t, p: {word[0].lower() for word in _words(t)} == {p["letter"].lower()}),
     "question_count": (("n",), lambda t, p: len(re.findall(r"\?+", t)) == p["n"]),
     "repeat_phrase": (("text", "n"), lambda t, p: _times(t, p["text"], 0) == p["n"]),
 }
-_PARAMS: dict[str, type] = {"n": int, "rows": int, "word": str, "text": str, "letter": str, "label": str}
-_PARAMS |= {"words": list, "keys": list, "columns": list, "verifier": dict}
+_COUNT = ("a whole number >= 0", lambda value: type(value) is int and value >= 0)
+_TEXT = ("a text", lambda value: isinstance(value, str) and value != "")
+_TEXTS = ("a list of texts", lambda value: isinstance(value, list) and all(isinstance(one, str) for one in value))
+_PARAMS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    **dict.fromkeys(("n", "rows"), _COUNT),
+    **dict.fromkeys(("word", "text", "letter", "label", "of", "skill"), _TEXT),
+    **dict.fromkeys(("words", "keys", "columns"), _TEXTS),
+    "verifier": ("a verifier", lambda value: isinstance(value, Mapping)),
+}
 
 
 def _checks(args: Args) -> list[dict[str, Any]]:
@@ -903,13 +918,12 @@ def _check_fault(check: Any) -> str:
     name = check.get("check") if isinstance(check, dict) else None
     if not isinstance(name, str) or name not in CHECKS:
         return f"unknown check {name!r}{_nearest(str(name), CHECKS)}"
-    needs = CHECKS[name][0]
-    for need in needs:
-        value, wanted = check.get(need), _PARAMS[need]
-        if type(value) is not wanted or value == "" or (type(value) is list and any(type(x) is not str for x in value)):
-            return f"{name}: {need} is not a {wanted.__name__}: {value!r}"
-    odd = check.keys() - {"check", "skill", "of", *needs}
-    return f"{name}: unknown parameter {sorted(odd)[0]!r}" if odd else ""
+    for need in (*CHECKS[name][0], *(check.keys() & {"of", "skill"})):
+        wanted, is_it = _PARAMS[need]
+        if not is_it(check.get(need)):
+            return f"{name}: {need} is not {wanted}: {check.get(need)!r}"
+    odd = check.keys() - {"check", "skill", "of", *CHECKS[name][0]}
+    return f"{name}: unknown parameter {min(odd)!r}" if odd else ""
 
 
 def _labels(checks: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -935,8 +949,8 @@ def _labelled(text: str, labels: tuple[str, ...]) -> dict[str, str]:
         pairs = [(key.lower(), value if isinstance(value, str) else _dump(value)) for key, value in found.items()]
     else:
         pairs = [(label, text[start:end].strip()) for label, start, end in _sections(text, labels)]
-    said = [label for label, _ in pairs]
-    return {label: value for label, value in pairs if said.count(label) == 1}
+    said = Counter(label for label, _ in pairs)
+    return {label: value for label, value in pairs if said[label] == 1}
 
 
 def _check_constraints(text: str, gold: str, args: Args) -> Score:
@@ -951,8 +965,8 @@ def _check_constraints(text: str, gold: str, args: Args) -> Score:
     for check in checks:
         label = check.get("label") or check.get("of")
         part = values.get(label.lower(), "") if label else text
-        passed = bool(part) and CHECKS[check["check"]][1](part, check)
-        by_skill.setdefault(str(check.get("skill", check["check"])), []).append(passed)
+        passed = CHECKS[check["check"]][1](part, check) and bool(part)
+        by_skill.setdefault(check.get("skill", check["check"]), []).append(passed)
         if not passed and not failed:
             failed = f"{check['check']} of {label}" if label else check["check"]
     parts = {skill: sum(passed) / len(passed) for skill, passed in by_skill.items()}
@@ -1005,26 +1019,19 @@ KINDS: dict[str, Kind] = {
 }
 
 
-def _read(path: str, field: str, kind: type) -> dict[str, Any]:
+def _read(path: str, field: str, wanted: type) -> dict[str, Any]:
     """Return {id: field} of a JSONL file; ValueError names the line that has no such thing."""
     found: dict[str, Any] = {}
     with open(path, encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
+            if line.isspace():
                 continue
-            try:
-                row = json.loads(line)
-                name, value = str(row["id"]), row[field]
-                known = isinstance(value, kind)
-            except (ValueError, KeyError, TypeError):
-                known = False
-            if not known:
-                raise ValueError(
-                    f'{path}, line {number}: wanted {{"id": ..., "{field}": ...}}, found {line[:60]!r}'
-                ) from None
-            if name in found:
-                raise ValueError(f"{path}, line {number}: the id {name!r} is there twice")
-            found[name] = value
+            row = _json_object(line.strip()) or {}
+            if "id" not in row or not isinstance(row.get(field), wanted):
+                raise ValueError(f'{path}, line {number}: wanted {{"id": ..., "{field}": ...}}, found {line[:60]!r}')
+            if str(row["id"]) in found:
+                raise ValueError(f"{path}, line {number}: the id {row['id']!r} is there twice")
+            found[str(row["id"])] = row[field]
     return found
 
 

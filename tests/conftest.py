@@ -30,9 +30,16 @@ def _load_hub_double() -> None:
 _load_hub_double()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The client's own way of sending a large file is deprecated in its HTTP library; that is not our warning."""
+    for item in items:
+        if "hub" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"))
+
+
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
-    """A Hub of this test's own; the environment and the client's constants point at it, with a token that may write."""
+    """A Hub of this test's own; clients in this process find it, with a token that may write."""
     from hub_double import HubDouble
 
     constants = pytest.importorskip("huggingface_hub.constants")
@@ -44,7 +51,6 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         # The client reads its environment once, at import, and other tests may have imported it.
         read_at_import = {
-            "ENDPOINT": double.endpoint,
             "HF_HOME": str(home),
             "HF_HUB_CACHE": str(home / "hub"),
             "HF_TOKEN_PATH": str(home / "token"),

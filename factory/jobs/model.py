@@ -74,8 +74,8 @@ class Job(Strict):
     recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(min_length=1)
     seeds: SeedSource | None = None
     mini: Mini = Mini()
-    max_attempts: int = Field(default=6, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
-    replans: int = Field(default=2, ge=0, le=10, description="How often a slot is planned anew inside its cell.")
+    max_attempts: int = Field(default=4, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
+    replans: int = Field(default=8, ge=0, le=20, description="How often a slot is planned anew inside its cell.")
     release: ReleaseSpec = ReleaseSpec()
 
     @model_validator(mode="after")
@@ -176,7 +176,7 @@ class _Loader(yaml.SafeLoader):
 def _mapping(loader: _Loader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen = set()
     for key, _ in node.value:
-        name = loader.construct_object(key, deep=True)  # type: ignore[no-untyped-call]
+        name = loader.construct_object(key, deep=True)
         if not isinstance(name, (str, int, float, bool)):
             raise UserError(f"line {key.start_mark.line + 1}: a key must be a word, found {name!r}")
         if name in seen:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from factory.artifacts.digest import Rng
-from factory.recipes.coverage import seed_tuples, walks
+from factory.artifacts.digest import Rng, row_rng
+from factory.recipes.coverage import distinct_tuples, walks
 from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
@@ -39,8 +40,10 @@ from factory.skills.tree import Tree, edge, evaluate, leaf, node, nodes
 
 MAX_LEVEL = 8
 RESTARTS = 4
-ANSWERS = "ABCDEFGH"
-INPUTS = "PQRSTUVW"
+TRIALS = 8
+TELLING = 3.5  # different answers to TRIALS inputs, on average
+ANSWERS = tuple(f"A{i}" for i in range(1, MAX_LEVEL + 1))
+INPUTS = tuple(f"B{i}" for i in range(1, MAX_LEVEL + 1))  # single letters stand in some tasks
 
 
 class ChainsParams(RecipeParams):
@@ -73,13 +76,52 @@ def assign(params: ChainsParams, request: Request) -> Plan:
     """Plan type-correct walks through the skills, or tuples of seeds when the job has seeds."""
     level, tag = request.cell.level, f"chains/{request.tag}"
     if request.seeds is None:
-        pool = side(TASKS, request.split)
-        return Plan(walks(pool, level, request.n, request.seed, tag))
+        names, after = successors(request.split)
+        return Plan(walks(names, after, level, request.n, request.seed, tag))
     ids = request.seeds.ids(request.split)
     if not ids:
         return Plan([], [])
-    parents = seed_tuples(ids, level, request.n, request.seed, tag)
+    parents = distinct_tuples(ids, level, request.n, request.seed, tag)
     return Plan([[SEED_PROBLEM.name] * level for _ in parents], parents)
+
+
+@cache
+def successors(split: str) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]]:
+    """Return a split's skills, and for each the numbers of those that can follow it; a number fits any by adapters.
+
+    A narrow skill ends a chain: what comes after it would hardly depend on what came before.
+    """
+    pool = side(TASKS, split)
+    after = [
+        [j for j, t in enumerate(pool) if t.takes == s.gives and (t.takes == "number" or _follows(s, t))]
+        if _is_telling(s)
+        else []
+        for s in pool
+    ]
+    return tuple(s.name for s in pool), tuple(tuple(options) for options in after)
+
+
+def _is_telling(skill: Skill) -> bool:
+    """Return whether other inputs to the same task mostly give other answers, measured on trial problems."""
+    rng = row_rng(0, "telling", skill.name)
+    distinct = 0
+    for _ in range(TRIALS):
+        first = skill.draw(rng)
+        drawn = [skill.draw(rng, fixed=first[1]) for _ in range(TRIALS)] if first else []
+        distinct += len({str(skill.apply(d[0], **d[1])) for d in drawn if d})
+    return distinct >= TRIALS * TELLING
+
+
+def _follows(skill: Skill, other: Skill) -> bool:
+    """Return whether the answers of one skill are usually tasks for another, measured on trial problems."""
+    rng = row_rng(0, "follows", f"{skill.name}>{other.name}")
+    fits = 0
+    for _ in range(TRIALS):
+        drawn = skill.draw(rng)
+        y = None if drawn is None else skill.apply(drawn[0], **drawn[1])
+        params = None if drawn is None else other.fit(rng, y)
+        fits += params is not None and other.apply(y, **params) != y
+    return fits * 4 >= TRIALS * 3
 
 
 @dataclass(slots=True)

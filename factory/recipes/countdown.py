@@ -67,12 +67,13 @@ def _grouped(kind: str, n: int) -> tuple[Pattern, ...]:
     """Return the patterns of n numbers whose root is a sum (or a product) of at least two terms, one not inverted."""
     other = "product" if kind == "sum" else "sum"
     pieces = {size: (LEAF,) if size == 1 else _grouped(other, size) for size in range(1, n)}
-    out = []
-    for straight_size in range(1, n + 1):
-        for straight in _multisets(pieces, straight_size):
-            for inverted in _multisets(pieces, n - straight_size):
-                out.append((kind, straight, inverted))
-    return tuple(p for p in out if len(p[1]) + len(p[2]) > 1)
+    return tuple(
+        (kind, straight, inverted)
+        for straight_size in range(1, n + 1)
+        for straight in _multisets(pieces, straight_size)
+        for inverted in _multisets(pieces, n - straight_size)
+        if len(straight) + len(inverted) > 1
+    )
 
 
 def _multisets(pieces: dict[int, tuple[Pattern, ...]], total: int, largest: int = 9) -> Iterator[tuple[Pattern, ...]]:

@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from factory.artifacts.digest import Rng, hash_order, row_rng
-from factory.skills.skill import Skill
 
 Index = npt.NDArray[np.int64]
 
@@ -22,24 +21,22 @@ def stream(seed: int, tag: str, size: int, n: int) -> Index:
     return np.argsort(keys, axis=1, kind="stable").reshape(-1)[:n].astype(np.int64)
 
 
-def walks(skills: Sequence[Skill], length: int, n: int, seed: int, tag: str) -> list[list[str]]:
-    """Return n chains of skill names in which each skill takes what the one before gives, evenly used by kind."""
-    names = np.array([s.name for s in skills], dtype=object)
-    gives = np.array([s.gives for s in skills])
-    takers = {
-        kind: np.array([i for i, s in enumerate(skills) if s.takes == kind]) for kind in {s.gives for s in skills}
-    }
-    going_on = np.array([takers[s.gives].size > 0 for s in skills])
+def walks(
+    names: Sequence[str], after: Sequence[Sequence[int]], length: int, n: int, seed: int, tag: str
+) -> list[list[str]]:
+    """Return n walks over names: `after[i]` are the indices that may follow i. Every choice uses its options evenly."""
+    reach = [set(range(len(names)))]  # reach[k]: those from which k more steps are possible
+    for _ in range(length - 1):
+        reach.append({i for i, options in enumerate(after) if reach[-1].intersection(options)})
     steps = np.empty((n, length), dtype=np.int64)
     for j in range(length):
-        last = j == length - 1
-        for kind in [None] if j == 0 else sorted(takers):
-            rows = np.arange(n) if kind is None else np.flatnonzero(gives[steps[:, j - 1]] == kind)
-            pool = np.arange(len(skills)) if kind is None else takers[kind]
-            pool = pool if last else pool[going_on[pool]]
-            if rows.size:
-                steps[rows, j] = pool[stream(seed, f"{tag}/{j}/{kind}", pool.size, rows.size)]
-    return [list(row) for row in names[steps]]
+        able = reach[length - 1 - j]
+        for before in [-1] if j == 0 else np.unique(steps[:, j - 1]).tolist():
+            rows = np.arange(n) if before < 0 else np.flatnonzero(steps[:, j - 1] == before)
+            pool = np.array([i for i in (range(len(names)) if before < 0 else after[before]) if i in able])
+            steps[rows, j] = pool[stream(seed, f"{tag}/{j}/{before}", pool.size, rows.size)]
+    table = np.array(names, dtype=object)[steps]
+    return [list(row) for row in table]
 
 
 def tuples(names: Sequence[str], allowed: set[frozenset[str]], k: int, n: int, rng: Rng) -> list[list[str]]:
@@ -78,8 +75,8 @@ def _grow(members: list[str], names: Sequence[str], used: dict[frozenset[str], i
     return members
 
 
-def seed_tuples(ids: Sequence[str], k: int, n: int, seed: int, tag: str) -> list[list[str]]:
-    """Return n ordered k-tuples of seed ids, each position least-used-first, no id twice in a tuple where k allows."""
+def distinct_tuples(ids: Sequence[str], k: int, n: int, seed: int, tag: str) -> list[list[str]]:
+    """Return n ordered k-tuples of ids, each position least-used-first, no id twice in a tuple where there are k."""
     columns = [stream(seed, f"{tag}/{j}", len(ids), n) for j in range(k)]
     out: list[list[str]] = []
     for row in zip(*(c.tolist() for c in columns), strict=True):

@@ -1,4 +1,4 @@
-"""LEGO (the chain task of Skill-It, arXiv 2307.14430): clauses 'a = not b' in a shuffled order; one variable is asked."""
+"""LEGO (the chain task of Skill-It, arXiv 2307.14430): clauses 'a = not b', shuffled; one variable is asked."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
-from factory.recipes.coverage import stream
+from factory.recipes.coverage import distinct_tuples
 from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
@@ -63,8 +63,7 @@ def assign(params: NestedParams, request: Request) -> Plan:
     """Plan the functions from the innermost out; every position uses all functions evenly."""
     names = [s.name for s in side(FUNCTIONS, request.split)]
     tag = f"nested/{request.tag}"
-    columns = [stream(request.seed, f"{tag}/{j}", len(names), request.n) for j in range(request.cell.level)]
-    return Plan([[names[i] for i in row] for row in zip(*(c.tolist() for c in columns), strict=True)])
+    return Plan(distinct_tuples(names, request.cell.level, request.n, request.seed, tag))
 
 
 def draw(params: NestedParams, brief: Brief, rng: Rng) -> Draft | Dropped:

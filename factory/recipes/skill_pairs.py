@@ -142,7 +142,10 @@ def draw(params: SkillPairsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
             break
     if constraints and note is None:
         return Dropped("constraints_agree", f"no note satisfied {', '.join(constraints)} in {RESTARTS} tries")
-    parts, asks, works, picks = [], [], [], []
+    parts: list[Tree] = []
+    asks: list[str] = []
+    works: list[str] = []
+    picks: list[int] = []
     for name in (n for n in brief.skills if n in TASKS):
         skill = TASKS[name]
         drawn = skill.draw(rng)

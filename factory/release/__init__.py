@@ -1,0 +1,1 @@
+"""Releases: immutable folders with data, card, manifest and scorer; published to folders and Hubs."""

@@ -6,9 +6,10 @@ The token comes from the environment or from `hf auth login`; it is handed to th
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -31,6 +32,10 @@ REMEDIES = {
     412: "something else changed the dataset at the same time: run this again",
     429: "too many requests: wait some minutes and run this again",
 }
+NETWORK_REMEDY = (
+    "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, then run this again"
+    " (a private Hub without Xet also needs HF_HUB_DISABLE_XET=1)"
+)
 OTHER_REMEDY = "the Hub has a fault: run this again later"
 
 
@@ -107,19 +112,29 @@ def hub_errors(repo_id: str, endpoint: str, token: str | None = None) -> Iterato
     import httpx2
     from huggingface_hub import errors
 
-    unreachable = (httpx2.HTTPError, httpx2.InvalidURL, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
+    # ConnectionError and TimeoutError come from Xet, the Hub's other way of sending large files.
+    network = (httpx2.HTTPError, httpx2.InvalidURL, ConnectionError, TimeoutError)
+    unreachable = (*network, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
+    refused = (ValueError, errors.OIDCError, errors.FileMetadataError)
     try:
         yield
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        said = f" ({_without(token, error.server_message)})" if error.server_message else ""
-        remedy = REMEDIES.get(status, OTHER_REMEDY)
-        raise UserError(f"the Hub answered {status} for {repo_id}{said}: {remedy}") from None
-    except unreachable as error:
-        remedy = "check the network, HF_ENDPOINT and HF_HUB_OFFLINE, then run this again"
-        raise UserError(f"the Hub at {endpoint} cannot be reached ({type(error).__name__}): {remedy}") from None
-    except (ValueError, errors.OIDCError, errors.FileMetadataError) as error:
-        raise UserError(f"the Hub's client refused {repo_id}: {_without(token, str(error))}") from None
+    except (*unreachable, *refused, RuntimeError) as raised:
+        # Its uploading threads wrap whatever happened to them into a RuntimeError.
+        error = raised.__cause__ if isinstance(raised, RuntimeError) else raised
+        if isinstance(error, errors.HfHubHTTPError):
+            said = _answered(error.response.status_code, repo_id, error.server_message)
+        elif isinstance(error, unreachable):
+            said = f"the Hub at {endpoint} cannot be reached ({type(error).__name__}): {NETWORK_REMEDY}"
+        elif isinstance(error, refused):
+            said = f"the Hub's client refused {repo_id}: {error}"
+        else:
+            raise
+        raise UserError(_without(token, said)) from None
+
+
+def _answered(status: int, repo_id: str, message: str | None) -> str:
+    quoted = f" ({message})" if message else ""
+    return f"the Hub answered {status} for {repo_id}{quoted}: {REMEDIES.get(status, OTHER_REMEDY)}"
 
 
 def connect(repo_id: str, what: str, *, needs_token: bool) -> HubDataset:
@@ -142,6 +157,15 @@ def connect(repo_id: str, what: str, *, needs_token: bool) -> HubDataset:
 
 def _without(token: str | None, text: str) -> str:
     return " ".join((text.replace(token, "***") if token else text).split())
+
+
+def shown_bars() -> AbstractContextManager[object]:
+    """The client's progress bars are shown inside to a person at a terminal, and not written into a log."""
+    from huggingface_hub import constants
+    from huggingface_hub.utils.tqdm import disable_progress_bars
+
+    asked_for = constants.HF_HUB_DISABLE_PROGRESS_BARS is False
+    return nullcontext() if asked_for or sys.stderr.isatty() else disable_progress_bars()
 
 
 def silent_bars() -> Any:  # noqa: ANN401 - the client types this as a class and takes any callable

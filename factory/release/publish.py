@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from factory.errors import FactoryError, UserError
 from factory.release.folder import MANIFEST, Manifest, copy_release, load_line, read_manifest, verify
-from factory.release.hub_client import HubDataset, connect
+from factory.release.hub_client import HubDataset, connect, shown_bars
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
@@ -108,7 +108,7 @@ def _commit(hub: HubDataset, release: Path, manifest: Manifest, head: str) -> st
     tree = hub.tree(head)
     _refuse_another(hub, manifest, present, tree)
     operations = _operations(release, manifest, _stale(manifest, present, tree))
-    with hub.errors():
+    with shown_bars(), hub.errors():
         done = hub.api.create_commit(
             hub.repo_id,
             operations,

@@ -46,12 +46,14 @@ SCREEN = Stage("seeds", 1, RAW_SEEDS, SEEDS, screen)
 
 def import_seeds(source: SeedSource, base: Path, store: Store) -> Artifact:
     """Return the artifact of the usable seeds of a user's file; UserError when there is none."""
-    raw = read_seeds(source.path, dict(source.columns), base=base, split=source.split)
+    raw = read_seeds(
+        source.path, {str(ours): theirs for ours, theirs in source.columns.items()}, base=base, split=source.split
+    )
     if "id" not in raw.columns:
         raw = raw.with_columns(
             id=pl.Series([text_digest(f"{r}\x1f{q}")[:20] for r, q in raw.select("row", "question").rows()])
         )
-    raw = raw.select(*RAW_SEEDS.columns).cast(dict(RAW_SEEDS.columns))
+    raw = raw.select(*RAW_SEEDS.columns).cast(pl.Schema(RAW_SEEDS.columns))
     content = text_digest(raw.write_ndjson())
     key = SCREEN.key([content], {}, {})
     seeds = store.find(SCREEN.name, key) or apply(SCREEN, raw, {}, store, key)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
+from functools import partial
 from pathlib import Path, PurePosixPath
 
-from factory.errors import MissingExtra, UserError
+from factory.errors import UserError
+from factory.release.hub_client import LOG_IN, HubDataset, connect, silent_bars
 from factory.seeds.parse import SHOWN, SUFFIXES
 
 SPLIT_WORDS = {
@@ -30,35 +31,34 @@ def fetch_seeds(address: str, split: str | None) -> list[tuple[str, Path]]:
     match = _ADDRESS.fullmatch(address)
     if match is None:
         raise UserError(f"'hub:{address}' is no dataset's address; write hub:ORG/NAME[/FOLDER][@REVISION]")
+    dataset = connect(match["repo"], "reading seeds from the Hub", needs_token=False)
     try:
-        import httpx2
-        from huggingface_hub import HfApi, errors
-    except ImportError as error:
-        raise MissingExtra("reading seeds from the Hub", "hub") from error
+        with dataset.errors():
+            return _download(dataset, split, match["folder"], match["revision"])
+    except OSError as error:
+        raise UserError(f"hub:{match['repo']} could not be kept in the client's cache: {error}") from error
 
-    repo, label = match["repo"], f"hub:{match['repo']}"
-    endpoint = os.environ.get("HF_ENDPOINT") or "https://huggingface.co"
-    api = HfApi(endpoint=endpoint, token=os.environ.get("HF_TOKEN"))
+
+def _download(
+    dataset: HubDataset, split: str | None, folder: str | None, revision: str | None
+) -> list[tuple[str, Path]]:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
+
+    repo, api, label = dataset.repo_id, dataset.api, f"hub:{dataset.repo_id}"
     try:
-        info = api.dataset_info(repo, revision=match["revision"])
-        names = [file.rfilename for file in info.siblings or []]
-        chosen = choose_files(label, names, split, match["folder"])
-        return [
-            (f"{label}/{name}", Path(api.hf_hub_download(repo, name, repo_type="dataset", revision=info.sha)))
-            for name in chosen
-        ]
-    except errors.GatedRepoError as error:
-        raise UserError(f"{label} is gated: accept its terms at {endpoint} and set HF_TOKEN") from error
-    except errors.RevisionNotFoundError as error:
-        raise UserError(f"{label} has no revision '{match['revision']}' at {endpoint}") from error
-    except errors.RepositoryNotFoundError as error:
+        info = api.dataset_info(repo, revision=revision)
+    except GatedRepoError as error:
+        raise UserError(f"{label} is gated: accept its terms at {dataset.endpoint}, and {LOG_IN}") from error
+    except RevisionNotFoundError as error:
+        raise UserError(f"{label} has no revision '{revision}' at {dataset.endpoint}") from error
+    except RepositoryNotFoundError as error:
+        # The Hub does not tell a name that nobody has from one that this token may not see.
         raise UserError(
-            f"there is no dataset '{repo}' at {endpoint}, or it is private and HF_TOKEN may not read it"
+            f"there is no dataset '{repo}' at {dataset.endpoint}, or it is private: check the name, or {LOG_IN}"
         ) from error
-    except errors.HFValidationError as error:
-        raise UserError(f"'hub:{address}' is no dataset's address: {error}") from error
-    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
-        raise UserError(f"{label} could not be read from {endpoint}: {_first_line(error)}") from error
+    names = choose_files(label, [file.rfilename for file in info.siblings or []], split, folder)
+    fetch = partial(api.hf_hub_download, repo, repo_type="dataset", revision=info.sha, tqdm_class=silent_bars())
+    return [(f"{label}/{name}", Path(fetch(name))) for name in names]
 
 
 def choose_files(label: str, names: list[str], split: str | None, folder: str | None = None) -> list[str]:
@@ -102,7 +102,3 @@ def _of_split(names: list[str], split: str) -> list[str]:
 
 def _listed(names: list[str]) -> str:
     return (", ".join(names[:SHOWN]) + (", ..." if len(names) > SHOWN else "")) or "nothing"
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__

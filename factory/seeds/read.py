@@ -43,7 +43,7 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
     if seeds.is_empty():
         raise UserError(f"{path} has no rows: nothing to take seeds from")
     if "id" in mapping:
-        _refuse_duplicate_ids(path, seeds)
+        _require_distinct_ids(path, seeds)
     return seeds
 
 
@@ -117,10 +117,16 @@ def _nearest_file(name: str, folder: Path) -> str:
     return hint if names and ("did you mean" in hint or len(names) <= SHOWN) else ""
 
 
-def _refuse_duplicate_ids(path: str, seeds: pl.DataFrame) -> None:
-    twins = seeds.filter(pl.col("id").is_not_null() & pl.col("id").is_duplicated())
-    if twins.is_empty():
-        return
-    name = twins["id"][0]
-    first, second = twins.filter(pl.col("id") == name)["row"][:2]
-    raise UserError(f"{path} gives the id '{name}' to two rows, {first} and {second} (counted from 0); ids must differ")
+def _require_distinct_ids(path: str, seeds: pl.DataFrame) -> None:
+    nameless = seeds.filter(pl.col("id").is_null())
+    if not nameless.is_empty():
+        raise UserError(
+            f"{path} gives row {nameless['row'][0]} (counted from 0) no id; give each row one, or map no id"
+        )
+    twins = seeds.filter(pl.col("id").is_duplicated())
+    if not twins.is_empty():
+        name = twins["id"][0]
+        first, second = twins.filter(pl.col("id") == name)["row"][:2]
+        raise UserError(
+            f"{path} gives the id '{name}' to two rows, {first} and {second} (counted from 0); ids must differ"
+        )

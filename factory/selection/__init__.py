@@ -1,0 +1,1 @@
+"""Selection: embeddings, clusters, and choices that cover them."""

@@ -103,7 +103,7 @@ class Booleans:
 
 @dataclass(frozen=True, slots=True)
 class Letters:
-    """A random string of lowercase letters."""
+    """A random string of lowercase letters; `holds` takes any string of such a length."""
 
     lo: int
     hi: int
@@ -113,7 +113,7 @@ class Letters:
         return "".join(rng.pick(ALPHABET) for _ in range(rng.between(self.lo, _top(self.lo, self.hi, level))))
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is a string that is not too long for the domain."""
+        """Return whether a value is a string of a length of the domain."""
         return isinstance(value, str) and self.lo <= len(value) <= self.hi
 
     def about(self) -> str:
@@ -346,8 +346,8 @@ class Notes:
         return str(Texts(self.lo, self.hi, self.max_chars).draw(rng, level))
 
     def holds(self, value: Any) -> bool:
-        """Return whether a value is a non-empty text that is short enough."""
-        return isinstance(value, str) and 0 < len(value) <= self.max_chars
+        """Return whether a value is a text that says something and is short enough."""
+        return isinstance(value, str) and len(value) <= self.max_chars and bool(value.strip())
 
     def about(self) -> str:
         """Return the domain in words."""

@@ -43,10 +43,15 @@ HELD_OUT_EVERY = {"string_functions": 3}
 HELD_OUT_EVERY_ELSE = 5
 
 PROBES = 24
+SENTENCES = (  # short words alone would not tell note constraints apart
+    "Ana, who is 42, walked from Lima to the OLD harbour, and her dog Bo came along. Was it far? Yes, 13 miles!",
+    "The lamp in room 7 burns, as ever, all night; nobody knows WHY it does so, nor who pays the bill of 90 dollars.",
+    "on monday the museum opens late, so we bought bread, cheese and 3 plums, and waited near the tall white gate.",
+)
 PROBE_DOMAINS: Mapping[Kind, tuple[domains.Domain, ...]] = {
     "number": (domains.Range(1, 12), domains.Range(1, 200), domains.Range(100, 5000)),
     "fraction": (domains.Fractions(),),
-    "text": (domains.Texts(1, 1), domains.Texts(2, 4), domains.Letters(3, 12)),
+    "text": (domains.Texts(1, 1), domains.Texts(2, 4), domains.Letters(3, 12), domains.Choice(SENTENCES)),
     "list": (domains.Ints(3, 8, 1, 50), domains.Ints(2, 6, 1, 9)),
     "words": (domains.Words(3, 6),),
     "set": (domains.Ints(3, 8, 1, 30, is_set=True),),

@@ -19,7 +19,7 @@ from factory.skills.skill import Kind, Skill, Value
 Tree = dict[str, Any]
 
 _SAME = object()
-CHANGES = 4  # how often the input is changed to see whether the answer follows
+TRIES = 12  # how often the input is changed to see whether the answer follows
 UNDEFINED = (ValueError, ZeroDivisionError, IndexError, KeyError, OverflowError, TypeError)
 
 
@@ -43,18 +43,28 @@ def edge(adapter: str, params: dict[str, Any], arg: Tree) -> Tree:
     return {"adapter": adapter, "params": params, "args": [arg]}
 
 
+class OutsideDomain(Exception):  # noqa: N818 - a fact about a value, not an error of ours
+    """An input that a skill of the tree is not made for."""
+
+
 def evaluate(tree: Tree, x: Value = _SAME) -> Value:
-    """Return the tree's value, with another input if one is given. Raises one of UNDEFINED where there is none."""
+    """Return the tree's value, with another input if one is given.
+
+    Raises OutsideDomain where a skill is not made for what it gets, and one of UNDEFINED where it has no answer.
+    """
     args = tree.get("args")
     if args is None:
         if "x" in tree:
             return tree["x"] if x is _SAME else x
         return tree["value"]
+    values = [evaluate(a, x) for a in args]
     name = tree.get("skill")
-    apply = OPERATIONS[name].apply if name is not None else ADAPTERS[tree["adapter"]].apply
-    if len(args) == 1:
-        return apply(evaluate(args[0], x), **tree["params"])
-    return apply(*[evaluate(a, x) for a in args], **tree["params"])
+    if name is None:
+        return ADAPTERS[tree["adapter"]].apply(*values, **tree["params"])
+    skill = OPERATIONS[name]
+    if not skill.x.holds(values[0]):
+        raise OutsideDomain(f"{name} is not made for {str(values[0])[:60]!r}")
+    return skill.apply(*values, **tree["params"])
 
 
 def effective(tree: Tree) -> tuple[Value, int]:
@@ -95,7 +105,7 @@ def canonical(tree: Tree) -> str:
 
 
 def input_matters(tree: Tree, value: Value, rng: Rng) -> bool:
-    """Return whether at least one of CHANGES other inputs changes the value; branches of `all_of` are judged apart.
+    """Return whether at least one of TRIES other inputs changes the value; branches of `all_of` are judged apart.
 
     A problem that has no answer for another input has changed too.
     """
@@ -107,10 +117,14 @@ def input_matters(tree: Tree, value: Value, rng: Rng) -> bool:
         if "value" in first:
             return True  # literals only: nothing is called the input
     domain = OPERATIONS[parent["skill"]].x
-    for _ in range(CHANGES):
+    changed = 0
+    for _ in range(TRIES):
         try:
-            if evaluate(tree, domain.draw(rng)) != value:
-                return True
+            changed += evaluate(tree, domain.draw(rng)) != value
+        except OutsideDomain:
+            continue  # this input cannot be asked about
         except UNDEFINED:
+            changed += 1
+        if changed:
             return True
     return False

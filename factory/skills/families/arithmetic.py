@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import gcd, isqrt, lcm
 
-from factory.skills.domains import Choice, Ints, Range
+from factory.skills.domains import Choice, Ints, Range, Wide
 from factory.skills.skill import Skill, orjson_text, render
 
 FAMILY = "arithmetic"
@@ -143,7 +143,7 @@ SKILLS = (
         takes="number",
         gives="number",
         about="the sum of the decimal digits",
-        x=Range(10, 999_999_999),
+        x=Wide(Range(10, 99_999), Range(10, 999_999_999)),
         apply=lambda x: sum(map(int, str(x))),
         phrasings=(
             "What is the sum of the decimal digits of {x}?",
@@ -210,7 +210,7 @@ SKILLS = (
         phrasings=(
             "What is the smallest multiple of {step} that is strictly greater than {x}?",
             "A bus leaves whenever the number of minutes since midnight on Monday is a multiple of {step}. Someone "
-            "just missed any bus of minute {x}. At which minute does the next bus leave?",
+            "arrives just after minute {x}. At which minute does the next bus leave?",
             "Counting up in steps of {step} from 0, what is the first number you reach that is larger than {x}?",
             "Round the number {x} up to a multiple of {step}; if it already is one, take the next multiple. What do "
             "you get?",

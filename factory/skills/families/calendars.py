@@ -82,9 +82,10 @@ def _walk(start: str, days: int, end: str) -> str:
 
 def _weekday_steps(x: str, y: str) -> str:
     gap = (day(x) - EPOCH).days
+    n, way = abs(gap), "forward" if gap >= 0 else "back"
     return (
-        f"{EPOCH} was a Monday, and {x} is {abs(gap)} days {'after' if gap >= 0 else 'before'} it. "
-        f'Counting {abs(gap)} days, that is {abs(gap) // 7} weeks and {abs(gap) % 7} days, leads to "{y}".'
+        f"{EPOCH} was a Monday, and {x} is {n} days {'after' if gap >= 0 else 'before'} it. "
+        f'{n} = {n // 7} × 7 + {n % 7}, so count {n % 7} {way} from Monday: "{y}".'
     )
 
 
@@ -96,11 +97,10 @@ def _ordinal_steps(x: str, y: int) -> str:
 
 def _apart_steps(x: str, y: int, other: str) -> str:
     first, last = sorted((x, other))
-    full = [365 + isleap(v) for v in range(int(first[:4]), int(last[:4]))]
-    years = f" The years before the second date's year have {' + '.join(map(str, full))} days." if full else ""
+    years = [365 + isleap(v) for v in range(int(first[:4]), int(last[:4]))]
     return (
-        f"{first} is day {ordinal(first)} of its year and {last} is day {ordinal(last)} of its year.{years} "
-        f"{' + '.join(map(str, [*full, ordinal(last)]))} - {ordinal(first)} = {y} days."
+        f"{first} is day {ordinal(first)} and {last} is day {ordinal(last)} of its year. Adding the full years before "
+        f"the later date: {' + '.join(map(str, [*years, ordinal(last)]))} - {ordinal(first)} = {y} days."
     )
 
 
@@ -120,8 +120,8 @@ def _weekday_in_steps(x: int, y: str, today: str) -> str:
 
 def _months_steps(x: str, y: str, months: int) -> str:
     return (
-        f"{months} months are {months // 12} years and {months % 12} months. Month and year change from {x[:7]} to "
-        f"{y[:7]}, where the day is {int(y[8:])} (the month has {monthrange(int(y[:4]), int(y[5:7]))[1]} days): {y}."
+        f"{months} = {months // 12} × 12 + {months % 12}, so {x[:7]} becomes {y[:7]}, a month of "
+        f"{monthrange(int(y[:4]), int(y[5:7]))[1]} days. Day {int(x[8:])} becomes day {int(y[8:])}: {y}."
     )
 
 
@@ -142,7 +142,7 @@ def _week_steps(x: str, y: int) -> str:
 
 
 def _finish_steps(x: list[int], y: str, start: str) -> str:
-    return f"The tasks take {' + '.join(map(str, x))} = {sum(x)} days. {_walk(start, sum(x), y)}"
+    return f"The durations add up to {' + '.join(map(str, x))} = {sum(x)} days. {_walk(start, sum(x), y)}"
 
 
 NAMED = Choice(WEEKDAYS)
@@ -221,7 +221,7 @@ SKILLS = (
         takes="number",
         gives="boolean",
         about="whether a year is a leap year",
-        x=Range(1, 9999),
+        x=Wide(Range(1600, 2400), Range(1, 9999)),
         apply=isleap,
         phrasings=(
             "Is the year {x} a leap year in the Gregorian calendar (used for all years)? Answer true or false.",
@@ -270,7 +270,7 @@ SKILLS = (
         takes="number",
         gives="text",
         about="the weekday a number of days after a weekday",
-        x=Range(1, 999_999),
+        x=Wide(Range(5, 5000), Range(1, 999_999)),
         knobs={"today": NAMED},
         apply=lambda x, today: WEEKDAYS[(WEEKDAYS.index(today) + x) % 7],
         phrasings=(
@@ -384,14 +384,14 @@ SKILLS = (
         takes="list",
         gives="date",
         about="the date after a list of durations in days",
-        x=Wide(Ints(1, 12, 1, 60), Ints(1, 16, 0, 999)),
+        x=Wide(Ints(2, 12, 1, 60), Ints(1, 16, 0, 999)),
         knobs={"start": Dates(2000, 2030)},
         apply=lambda x, start: shifted(start, sum(x)),
         phrasings=(
-            "The list {x} holds the durations of tasks in days, done one after the other. Which date is that many days "
-            "in total after {start}? Answer as YYYY-MM-DD.",
-            "A trip starts on {start} and has stages that last the days in the list {x}, without breaks. On which date "
-            "(YYYY-MM-DD), the start plus the sum of all days, does it end?",
+            "The list {x} holds durations in days. Which date comes as many days after {start} as they add up to? "
+            "Answer as YYYY-MM-DD.",
+            "A trip starts on {start}, and the list {x} holds the days that its stages take, one after the other. On "
+            "which date (YYYY-MM-DD), the start plus all those days, does it end?",
             "Add the sum of the list {x} to {start} as a number of days. Which date is it, as YYYY-MM-DD?",
         ),
         steps=_finish_steps,

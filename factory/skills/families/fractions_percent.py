@@ -94,7 +94,7 @@ def _common(x: str, other: str) -> tuple[int, int, int]:
 
 def _plus_steps(x: str, y: str, other: str) -> str:
     a, b, d = _common(x, other)
-    return f"Over the common denominator {d}: {x} + {other} = {a}/{d} + {b}/{d} = {a + b}/{d}, which is {y}."
+    return f"Over the common denominator {d}: {x} + {other} = {a}/{d} + {b}/{d} = {a + b}/{d}. In lowest terms: {y}."
 
 
 def _exceeds_steps(x: str, y: bool, other: str) -> str:
@@ -105,7 +105,7 @@ def _exceeds_steps(x: str, y: bool, other: str) -> str:
 
 def _times_steps(x: str, y: str, other: str) -> str:
     (a, b), (c, d) = terms(x), terms(other)
-    return f"{x} × {other} = ({a} × {c}) / ({b} × {d}) = {a * c}/{b * d}, which is {y}."
+    return f"{x} × {other} = ({a} × {c}) / ({b} × {d}) = {a * c}/{b * d}. In lowest terms: {y}."
 
 
 def _part_steps(x: str, y: int, whole: int) -> str:
@@ -120,7 +120,7 @@ def _terms_steps(x: str, y: int, factor: int) -> str:
     n, d = terms(x)
     g = gcd(n * factor, d)
     p, q = n * factor // g, d // g
-    return f"{x} × {factor} = {n * factor}/{d} = {p}/{q} in lowest terms. {p} + {q} = {y}."
+    return f"{x} × {factor} = {n * factor}/{d}, in lowest terms {p}/{q}. {p} + {q} = {y}."
 
 
 def _decimal_steps(x: str, y: str, places: int) -> str:
@@ -140,7 +140,8 @@ def _quotients_steps(x: str, y: list[int]) -> str:
 
 
 def _mean_steps(x: list[int], y: str) -> str:
-    return f"The sum is {' + '.join(map(str, x))} = {sum(x)}. There are {len(x)} numbers: {sum(x)}/{len(x)} = {y}."
+    total = f"{' + '.join(map(str, x))} = {sum(x)}"
+    return f"The sum is {total}. There are {len(x)} numbers, so the mean is {sum(x)}/{len(x)}, in lowest terms {y}."
 
 
 def _vowel_steps(x: str, y: str) -> str:
@@ -214,8 +215,7 @@ SKILLS = (
             "Reduce the fraction with numerator {x} and denominator {divisor} to lowest terms.",
         ),
         steps=lambda x, y, divisor: (
-            f"The greatest common divisor of {x} and {divisor} is {gcd(x, divisor)}. "
-            f"Dividing both by it, {x}/{divisor} = {y}."
+            f"The greatest common divisor of {x} and {divisor} is {gcd(x, divisor)}. Dividing both by it gives {y}."
         ),
     ),
     Skill(

@@ -74,8 +74,8 @@ def _counter_steps(x: bool, y: int, start: int, up: int, down: int, rounds: int)
 def _lamp_steps(x: int, y: bool, rounds: int) -> str:
     pressed = toggles(x, rounds)
     return (
-        f"From 1 to {rounds}, the divisors of {x} are {', '.join(map(str, pressed))}, so its switch is pressed "
-        f"{len(pressed)} times. An odd number of presses leaves it on: {_said(y)}."
+        f"Of the numbers from 1 to {rounds}, these divide {x}: {', '.join(map(str, pressed))}. Their count, "
+        f"{len(pressed)}, is {'odd' if y else 'even'}, so the answer is {_said(y)}."
     )
 
 
@@ -200,16 +200,16 @@ SKILLS = (
         knobs={"number": Range(20, 999), "divisor": Choice((2, 3, 4))},
         apply=lambda x, number, divisor: x == (number % divisor == 0),
         phrasings=(
-            "An islander always tells the truth if T is true and always lies if T is false. T is {x}. Asked whether "
+            "An islander always tells the truth if the value {x} is true and always lies if it is false. Asked whether "
             "{number} is divisible by {divisor}, does the islander say yes? Answer true or false.",
-            "Let T be {x} and let D be the statement that {number} is a multiple of {divisor}. Do T and D have the "
-            "same truth value? Answer true or false.",
+            "Does the statement that {number} is a multiple of {divisor} have the truth value {x}? Answer true or "
+            "false.",
             "A device is honest when its flag is true; when the flag is false it reports the opposite of the truth. "
             "The flag is {x}. It is asked whether {divisor} divides {number}. Does it report true or false?",
         ),
         steps=lambda x, y, number, divisor: (
             f"{number} mod {divisor} = {number % divisor}, so divisibility is {_said(number % divisor == 0)}. "
-            f"Since T is {_said(x)}, this is {'kept' if x else 'turned around'}: {_said(y)}."
+            f"The given value is {_said(x)}, so this is {'kept' if x else 'turned around'}: {_said(y)}."
         ),
     ),
     Skill(
@@ -223,8 +223,8 @@ SKILLS = (
         apply=lambda x, a, b: a * b if x else a + b,
         phrasings=(
             "Let P be {x}. If P is true, compute {a} × {b}; otherwise compute {a} + {b}. What is the result?",
-            "The switch S is {x}. With S true a machine multiplies {a} and {b}; with S false it adds them. Which "
-            "number does it print?",
+            "A switch is {x}. When it is true a machine multiplies {a} and {b}; when it is false it adds them. Which "
+            "number does the machine print?",
             "What is the value of the expression: {a} times {b} if the flag is true, else {a} plus {b}, where the flag "
             "is {x}?",
         ),
@@ -247,11 +247,11 @@ SKILLS = (
         phrasings=(
             "A counter starts at {start} and a flag is {x}. Do this {rounds} times: if the flag is true add {up}, "
             "otherwise subtract {down}; then flip the flag. What is the counter at the end?",
-            "A gate is open when G is true; at first G is {x}, and it changes after every hour. In an hour with G true "
-            "{up} people enter a hall, in an hour with G false {down} leave. The hall starts with {start} people. How "
-            "many are there after {rounds} hours?",
-            "Begin with {start} and with F = {x}. In each of {rounds} steps add {up} if F is true or take away {down} "
-            "if F is false, and then replace F by not F. Which number results?",
+            "A sign says in or out; it says in at first if the value {x} is true and out otherwise, and it changes "
+            "after every hour. In an hour with in, {up} people enter a hall; in an hour with out, {down} leave. The "
+            "hall starts with {start} people. How many are there after {rounds} hours?",
+            "Begin with the number {start} and set a flag to {x}. In each of {rounds} steps add {up} if the flag is "
+            "true or take away {down} if it is false, and then negate the flag. Which number results?",
         ),
         steps=_counter_steps,
     ),
@@ -295,8 +295,8 @@ SKILLS = (
             "false.",
             "The flag UP is {x}. A program sorts {numbers} from smallest to largest when UP is true, else from largest "
             "to smallest. Which list does it print?",
-            "Arrange the numbers {numbers} in a list that rises if the condition C is true and falls if it is false, "
-            "keeping repeats. C is {x}.",
+            "Arrange the numbers {numbers} in a list that rises if the value {x} is true and falls if it is false, "
+            "keeping repeats.",
         ),
         steps=lambda x, y, numbers: (
             f"The flag is {_said(x)}, so the order is {'ascending' if x else 'descending'}: {orjson_text(y)}."
@@ -309,7 +309,7 @@ SKILLS = (
         gives="boolean",
         about="whether enough numbers of a list are above a limit",
         x=Wide(Ints(3, 12, 1, 999), Ints(3, 16, -9999, 999_999)),
-        knobs={"needed": Range(2, 5), "limit": Choice((4, 9, 15, 40, 120, 300, 450, 600, 750, 900))},
+        knobs={"needed": Range(2, 5), "limit": Choice((2, 4, 7, 12, 20, 35, 120, 300, 450, 600, 750, 900))},
         needs=lambda x, needed, limit: len(x) >= needed and min(x) <= limit < max(x),
         apply=lambda x, needed, limit: sum(v > limit for v in x) >= needed,
         phrasings=(

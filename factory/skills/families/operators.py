@@ -5,10 +5,27 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from factory.skills.domains import Booleans, Letters, Range
+from factory.artifacts.digest import Rng
+from factory.skills.domains import TOP_LEVEL, Booleans
 from factory.skills.skill import Skill
 
 FAMILY = "operators"
+
+
+class _Anything:
+    """Whatever the arguments give; another input is a number."""
+
+    def draw(self, rng: Rng, level: int = TOP_LEVEL) -> int:
+        """Return a number."""
+        return rng.between(1, 10**6)
+
+    def holds(self, value: Any) -> bool:
+        """Return True."""
+        return True
+
+    def about(self) -> str:
+        """Return the domain in words."""
+        return "anything"
 
 
 def _divide(a: Any, b: Any) -> Any:
@@ -30,7 +47,7 @@ def _operator(name: str, apply: Any, steps: str, arity: int) -> Skill:
         takes="number",
         gives="number",
         about=steps,
-        x=Range(1, 99),
+        x=_Anything(),
         apply=apply,
         phrasings=(),
         steps=steps,
@@ -71,7 +88,7 @@ ALL_OF = Skill(
     takes="text",
     gives="list",
     about="all parts of one reply, in order",
-    x=Letters(1, 200),
+    x=_Anything(),
     apply=lambda *parts: list(parts),
     phrasings=(),
     steps="",

@@ -146,8 +146,8 @@ def append_length(s: str) -> str:
     return s + str(len(s))
 
 
-def swap_case(s: str) -> str:
-    return s.swapcase()
+def swap_late_case(s: str) -> str:
+    return s[: len(s) // 2] + s[len(s) // 2 :].swapcase()
 
 
 def step_shuffle(s: str) -> str:
@@ -315,7 +315,10 @@ SKILLS = (
         n=Range(3, 6),
     ),
     _skill(append_length, "append to the text {x} the number of its characters"),
-    _skill(swap_case, "turn the small letters of the text {x} into capitals and its capitals into small letters"),
+    _skill(
+        swap_late_case,
+        "swap small and capital letters in the second half of the text {x}, a middle character counting as second half",
+    ),
     _skill(
         step_shuffle,
         "read the text {x} as a ring in steps of m from its first character, as many characters as it has, where "

@@ -143,7 +143,7 @@ SKILLS = (
             "What is the sum?",
         ),
         steps=lambda x, y, first, second: (
-            f"{first} occurs {x.lower().count(first)} times and {second} occurs {x.lower().count(second)} times. "
+            f"Count of {first}: {x.lower().count(first)}; count of {second}: {x.lower().count(second)}. "
             f"{x.lower().count(first)} + {x.lower().count(second)} = {y}."
         ),
     ),
@@ -199,7 +199,7 @@ SKILLS = (
             "Write the first character of every word of the text {x} in capitals, without spaces.",
             "A club takes its short name from the text {x}: the first characters of the words, joined, in capitals. "
             "What is it?",
-            "Form the acronym of the text {x}, in capital letters without spaces or points.",
+            "Form the acronym of the text {x}: the first character of each word, in capitals, without any spaces.",
         ),
         steps=lambda x, y: f'The words are {", ".join(x.split())}. Their first characters in capitals give "{y}".',
     ),
@@ -279,6 +279,7 @@ SKILLS = (
         gives="number",
         about="the sum of the letters' places in the alphabet",
         x=Texts(1, 3, max_chars=60),
+        needs=lambda x: letter_sum(x) > 0,
         apply=letter_sum,
         phrasings=(
             "With a = 1, b = 2, up to z = 26, what is the sum of the letters of the text {x}? Ignore case and all "
@@ -297,7 +298,7 @@ SKILLS = (
         gives="set",
         about="the set of the alphabet places of a text's letters",
         x=Texts(1, 2, max_chars=60),
-        needs=lambda x: len(letter_places(x)) <= 12,
+        needs=lambda x: 0 < len(letter_places(x)) <= 12,
         apply=letter_places,
         phrasings=(
             "Give the set of the alphabet positions (a = 1 to z = 26, case ignored) of the letters in the text {x}.",

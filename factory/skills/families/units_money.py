@@ -57,7 +57,7 @@ def even_shares(amount: int, people: int) -> list[int]:
 def _coin_steps(x: int, y: list[int]) -> str:
     lines, rest = [], x
     for count, (coin, value) in zip(y, COINS, strict=True):
-        lines.append(f"{count} {coin} leave {rest - count * value} cents")
+        lines.append(f"{coin} {count} ({rest - count * value} cents left)")
         rest -= count * value
     return f"Take the largest coins first: {', '.join(lines)}. The list is {orjson_text(y)}."
 
@@ -105,7 +105,7 @@ SKILLS = (
         about="the change in cents after paying for several pieces",
         x=Range(5, 2000),
         knobs={"quantity": Range(2, 12), "paid": Choice((5, 10, 20, 50, 100, 200))},
-        needs=lambda x, quantity, paid: 0 < paid * 100 - x * quantity,
+        needs=lambda x, quantity, paid: 0 < paid * 100 - x * quantity < 3 * x * quantity + 1000,
         apply=lambda x, quantity, paid: paid * 100 - x * quantity,
         phrasings=(
             "A pen costs {x} cents. Mia buys {quantity} pens and pays with {paid} dollars. How many cents does she get "
@@ -143,12 +143,12 @@ SKILLS = (
         takes="number",
         gives="text",
         about="the time of day some minutes after a start",
-        x=Range(1, 20_000),
+        x=Wide(Range(15, 2000), Range(1, 20_000)),
         knobs={"start": CLOCK},
         apply=lambda x, start: clock_text(minutes_of(start) + x),
         phrasings=(
             "A 24-hour clock shows {start}. What does it show {x} minutes later? Answer as HH:MM.",
-            "A film night starts at {start} and lasts {x} minutes. At what time of day does it end? Use the 24-hour "
+            "A sailing trip starts at {start} and lasts {x} minutes. At what time of day does it end? Use the 24-hour "
             "form HH:MM, whatever the day.",
             "Add {x} minutes to the time {start}. After 23:59 the clock starts again at 00:00. Give the time as HH:MM.",
             "A ferry leaves at {start} and arrives {x} minutes later in the same time zone. At what time of day "
@@ -181,7 +181,7 @@ SKILLS = (
         takes="number",
         gives="number",
         about="the distance covered at a speed in some minutes",
-        x=Range(3, 3000),
+        x=Wide(Range(3, 240), Range(3, 3000)),
         knobs={
             "minutes": Choice((5, 10, 12, 15, 20, 24, 30, 40, 45, 50, 75, 80, 90, 100, 105, 130, 150, 200, 220, 340))
         },
@@ -201,12 +201,12 @@ SKILLS = (
         takes="number",
         gives="number",
         about="the price after a discount in percent and a coupon",
-        x=Range(40, 20_000),
+        x=Wide(Range(40, 2000), Range(40, 20_000)),
         knobs={"percent": Choice((5, 10, 15, 20, 25, 30, 40, 50, 60)), "coupon": Range(2, 15)},
         needs=lambda x, percent, coupon: x - x * percent // 100 > coupon,
         apply=lambda x, percent, coupon: x - x * percent // 100 - coupon,
         phrasings=(
-            "A bicycle costs {x} dollars. The shop takes {percent}% off, rounded down to whole dollars, and a coupon "
+            "A machine costs {x} dollars. The shop takes {percent}% off, rounded down to whole dollars, and a coupon "
             "then takes off {coupon} dollars more. What is the final price in dollars?",
             "The list price is {x} dollars. First a discount of {percent}% (the discount is rounded down to whole "
             "dollars) and then a voucher of {coupon} dollars are subtracted. How many dollars are to be paid?",
@@ -255,7 +255,7 @@ SKILLS = (
             "If {x} grams of paint cover {people} tiles, how many grams cover {guests} tiles?",
         ),
         unit="grams",
-        steps="Per unit it is {x} / {people}. {x} × {guests} / {people} = {y} grams.",
+        steps="Each one stands for {x} / {people} grams, so {guests} make {x} × {guests} / {people} = {y} grams.",
     ),
     Skill(
         name="fahrenheit",
@@ -263,15 +263,15 @@ SKILLS = (
         takes="number",
         gives="number",
         about="degrees Celsius in whole degrees Fahrenheit",
-        x=Range(-60, 3000),
+        x=Wide(Range(-40, 400), Range(-200, 20_000)),
         apply=lambda x: (18 * x + 325) // 10,
         phrasings=(
-            "How many degrees Fahrenheit are {x} degrees Celsius, rounded to the nearest whole degree? Use F = C × 9/5 "
-            "+ 32.",
-            "An oven shows {x} degrees Celsius. What is that in Fahrenheit (multiply by 9/5 and add 32), rounded to "
-            "the nearest whole number?",
-            "Convert the temperature {x} from Celsius to Fahrenheit with F = C × 9/5 + 32 and round to the nearest "
-            "whole degree.",
+            "How many degrees Fahrenheit are {x} degrees Celsius, rounded to the nearest whole degree? (Multiply by "
+            "9/5 and add 32.)",
+            "A thermometer shows {x} degrees Celsius. What is that in Fahrenheit (9/5 of it plus 32), rounded to the "
+            "nearest whole number?",
+            "Convert the temperature {x} from Celsius to Fahrenheit: multiply it by 9/5, add 32 and round to the "
+            "nearest whole degree.",
         ),
         steps=lambda x, y: (
             f"{x} × 9 = {x * 9}, and {x * 9} / 5 + 32 = {(18 * x + 320) / 10:.1f}. Rounded, that is {y}."
@@ -283,7 +283,7 @@ SKILLS = (
         takes="number",
         gives="number",
         about="a fare with one price per km up to a limit and another beyond it",
-        x=Range(2, 3000),
+        x=Wide(Range(20, 800), Range(2, 5000)),
         knobs={"limit": Range(3, 120), "low": Range(40, 95), "high": Range(12, 39)},
         needs=lambda x, limit, low, high: x > limit,
         apply=tiered,
@@ -304,14 +304,14 @@ SKILLS = (
         takes="number",
         gives="number",
         about="the weeks it takes to save up an amount",
-        x=Range(60, 20_000),
+        x=Wide(Range(90, 2000), Range(40, 20_000)),
         knobs={"start": Range(10, 90), "weekly": Range(3, 25)},
         needs=lambda x, start, weekly: x > start,
         apply=lambda x, start, weekly: -((start - x) // weekly),
         phrasings=(
             "Noah has {start} dollars and saves {weekly} dollars every week. After how many weeks does he have at "
             "least {x} dollars for the first time?",
-            "A piano costs {x} dollars. With {start} dollars now and {weekly} more at the end of each week, how many "
+            "A boat costs {x} dollars. With {start} dollars now and {weekly} more at the end of each week, how many "
             "weeks does it take to be able to buy it?",
             "A fund starts at {start} dollars and grows by {weekly} dollars a week. How many weeks pass until it holds "
             "{x} dollars or more?",

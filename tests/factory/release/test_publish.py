@@ -139,7 +139,11 @@ def test_a_dataset_that_holds_another_release_is_not_overwritten(hub: HubDouble,
 
 def test_a_commit_of_somebody_else_in_between_is_not_lost(hub: HubDouble, make_release: MakeRelease) -> None:
     publish(make_release(), TO)
-    hub.on["preupload"] = lambda _: hub.add_dataset("org/name", {**hub.files("org/name"), "NEWS": b"1"}) and None
+
+    def commit_too(_: Request) -> None:
+        hub.add_dataset("org/name", {**hub.files("org/name"), "NEWS": b"1"})
+
+    hub.on["preupload"] = commit_too
     with pytest.raises(UserError, match="412.*run this again"):
         publish(make_release(version="1.1.0", rows=4), TO)
     assert "NEWS" in hub.files("org/name")
@@ -173,6 +177,15 @@ def test_a_change_that_keeps_the_length_is_seen(make_release: MakeRelease, tmp_p
     data[10] ^= 1
     file.write_bytes(data)
     with pytest.raises(UserError, match="changed: sft/test"):
+        publish(release, f"file:{tmp_path / 'shelf'}")
+
+
+def test_a_length_that_the_manifest_gets_wrong_is_seen(make_release: MakeRelease, tmp_path: Path) -> None:
+    release = make_release()
+    told = json.loads((release / "manifest.json").read_text())
+    told["files"]["score.py"]["bytes"] += 1
+    (release / "manifest.json").write_text(json.dumps(told))
+    with pytest.raises(UserError, match=r"changed: score\.py"):
         publish(release, f"file:{tmp_path / 'shelf'}")
 
 
@@ -237,6 +250,32 @@ def test_a_hub_that_is_not_there_is_named(make_release: MakeRelease, monkeypatch
     monkeypatch.setenv("HF_TOKEN", "hf_test")
     with pytest.raises(UserError, match=f"{endpoint} cannot be reached.*HF_ENDPOINT"):
         publish(make_release(), TO)
+
+
+def test_a_hub_without_xet_is_answered_with_the_setting_it_needs(
+    hub: HubDouble, make_release: MakeRelease, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("hf_xet")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", False)
+    with pytest.raises(UserError, match="HF_HUB_DISABLE_XET=1"):
+        publish(make_release(), TO)
+    assert hub.calls["commit"] == 0
+
+
+def test_an_upload_that_the_hub_refuses_is_explained_by_its_answer(hub: HubDouble, make_release: MakeRelease) -> None:
+    def full(_: Request) -> None:
+        raise Refused(403, "Private repository storage limit reached")
+
+    hub.on["lfs-put"] = full
+    with pytest.raises(UserError, match="403.*storage limit reached"):
+        publish(make_release(), TO)
+
+
+def test_publishing_without_a_terminal_prints_nothing(
+    hub: HubDouble, make_release: MakeRelease, capfd: pytest.CaptureFixture[str]
+) -> None:
+    publish(make_release(), TO)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_absent_client_is_said_with_the_extra_to_install(
@@ -316,6 +355,18 @@ def test_a_published_folder_that_somebody_changed_is_reported(make_release: Make
     (tmp_path / "shelf/tiny/1.0.0/README.md").write_text("mine")
     with pytest.raises(UserError, match="changed: README.md"):
         publish(release, f"file:{tmp_path / 'shelf'}")
+
+
+def test_a_release_that_changes_while_it_is_copied_is_not_published(
+    make_release: MakeRelease, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(source: Path, target: Path) -> None:
+        target.write_bytes(source.read_bytes() + b" ")
+
+    monkeypatch.setattr("shutil.copyfile", late)
+    with pytest.raises(UserError, match="changed: README.md.*while it was copied"):
+        publish(make_release(), f"file:{tmp_path / 'shelf'}")
+    assert snapshot(tmp_path / "shelf") == {}
 
 
 def test_a_copy_that_fails_half_way_leaves_nothing(

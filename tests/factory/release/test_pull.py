@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_double import HubDouble
+from hub_double import HubDouble, Refused, Request
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -155,7 +155,10 @@ def test_a_tag_that_is_no_release_is_refused(hub: HubDouble, outputs: Path, file
     assert not outputs.exists()
 
 
-@pytest.mark.parametrize("path", ["../evil", "/etc/evil", "a/../../evil", "C:\\evil", "a\\..\\evil", "", "a//b", "./a"])
+@pytest.mark.parametrize(
+    "path",
+    ["../evil", "/etc/evil", "a/../../evil", "C:\\evil", "a\\..\\evil", "", "a//b", "./a", ".git/x", "manifest.json"],
+)
 def test_a_manifest_that_points_outside_its_folder_is_refused_before_any_download(
     hub: HubDouble, outputs: Path, path: str
 ) -> None:
@@ -216,8 +219,6 @@ def test_pulling_prints_nothing(
 def test_a_hub_that_breaks_off_is_a_user_error_and_leaves_nothing(
     hub: HubDouble, make_release: MakeRelease, outputs: Path
 ) -> None:
-    from hub_double import Refused, Request
-
     publish(make_release(), "hub:org/name")
 
     def refuse(request: Request) -> None:

@@ -52,6 +52,7 @@ def test_stand_alone_positive_integer_is_found(question: str, value: int) -> Non
         "It weighs .5 kg",
         "Pay 1,234 dollars",
         "Pay 12 000 dollars",
+        "Pay 12 345 dollars",
         "Pay 12\u00a0000 dollars",
         "Pay 1'234 francs",
         "Take 3/4 of it",
@@ -80,6 +81,7 @@ def test_stand_alone_positive_integer_is_found(question: str, value: int) -> Non
         "Evaluate x^{5}",
         "Evaluate x ** 5",
         "Evaluate 5^n",
+        "Evaluate 5 ^ n",
         "Evaluate m²5",
         "Evaluate a_5",
         "Evaluate a_{15}",
@@ -135,6 +137,10 @@ def test_number_in_a_special_setting_is_left_alone(question: str) -> None:
 
 def test_last_number_is_preferred() -> None:
     assert key_value("Ann has 4 pens and Bo has 9 pens") == 9
+
+
+def test_number_that_states_a_conversion_is_not_preferred() -> None:
+    assert key_value("How many eggs are 5 dozen (1 dozen = 12)?") == 5
 
 
 def test_one_gives_way_to_a_number_that_governs_a_plural() -> None:

@@ -1,0 +1,193 @@
+"""The main job: seeds, plan, waves, samples, variety, release. Prefect's flow runs this with another engine."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import polars as pl
+
+from factory.artifacts.digest import digest
+from factory.artifacts.stage import execute
+from factory.artifacts.store import Artifact, Store, write_bytes
+from factory.dedupe.minhash import NEAREST, summary
+from factory.errors import UserError
+from factory.jobs.engine import Engine
+from factory.jobs.model import Job, JobFile
+from factory.jobs.report import Report
+from factory.jobs.waves import Filling, Shard, sample_shards
+from factory.release.export import REJECTS, Contents, export
+from factory.seeds.bank import SeedBank, import_seeds
+from factory.selection.embed import BLOCK, EMBED, MiniLM, require_embed
+from factory.selection.mini import RANDOM_DRAWS, SELECT_MINI, Vectors, against_random
+from schemas.release import POOL
+
+TOLD_STAGES = ("seeds", "plan", "draw", "verify", "dedupe", "samples")
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """What a build left behind."""
+
+    release: Path
+    name: str
+    version: str
+    rows: int
+    ending: str
+    seconds: float
+    stages: list[dict[str, Any]]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "release": str(self.release),
+            "name": self.name,
+            "version": self.version,
+            "rows": self.rows,
+            "ending": self.ending,
+            "seconds": round(self.seconds, 3),
+            "stages": self.stages,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedTask:
+    """One block of the pool, as an engine sends it to a worker."""
+
+    block: Artifact
+    store: Store
+
+
+def embed_block(task: EmbedTask) -> Artifact:
+    """Return the embeddings of a block."""
+    return execute(EMBED, [task.block], {}, task.store, embedder=MiniLM())
+
+
+def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = None) -> Built:
+    """Return the release of a job after it is in place under out/releases; stages that are there are not made again."""
+    job, report, start = file.job, report or Report(), time.perf_counter()
+    if job.mini.rows:
+        require_embed("the mini split (or set mini.rows=0)")
+    store = Store(_writable(out) / "artifacts")
+    seeds = import_seeds(job.seeds, file.base, store) if job.seeds else None
+    if seeds:
+        report.add("seeds", seeds)
+    shards = Filling(job, store, engine, report, SeedBank(seeds) if seeds else None).run()
+    samples = sample_shards(shards, store, engine, report)
+    mini, variety = _measure_variety(job, samples, store, engine, report)
+    contents = Contents(job, samples, _rejects(seeds, shards), mini, _told(report), variety, _seed_facts(file, seeds))
+    report.begin("release", job.rows)
+    with report.timed("release") as entry:
+        release, made = export(contents, out / "releases")
+    entry.rows_in = entry.rows_out = job.rows
+    entry.made = int(made)
+    report.watcher.advance("release", job.rows, 0)
+    stages = [s.as_json() for s in report.stages.values()]
+    built = Built(release, job.name, job.release.version, job.rows, "filled", time.perf_counter() - start, stages)
+    _write_run_record(built, out)
+    return built
+
+
+def _writable(out: Path) -> Path:
+    """Return the outputs root, made if need be; UserError when nothing can be written there."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        probe = out / f".probe-{secrets.token_hex(4)}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        why = os.strerror(error.errno or 0)
+        raise UserError(f"the outputs folder {out} cannot be written: {why}; choose another with --out DIR") from None
+    return out
+
+
+def _measure_variety(
+    job: Job, samples: Sequence[Artifact], store: Store, engine: Engine, report: Report
+) -> tuple[frozenset[str], dict[str, Any]]:
+    """Return the ids of the mini split and the figures of the card; nothing when the job wants no mini split."""
+    pool = _pool(job, samples) if job.mini.rows else pl.DataFrame()
+    wanted = min(job.mini.rows, pool.height // 2)
+    if wanted < 2:
+        return frozenset(), {}
+    blocks = [_commit(store, pool[i : i + BLOCK]) for i in range(0, pool.height, BLOCK)]
+    report.begin("embed", pool.height)
+    vectors = []
+    results = iter(engine.map(embed_block, [EmbedTask(b, store) for b in blocks], "embed"))
+    for _ in blocks:
+        with report.timed("embed"):
+            vectors.append(next(results))
+        report.add("embed", vectors[-1])
+    params = {"rows": wanted, "seed": job.seed}
+    with report.timed("mini"):
+        chosen = execute(SELECT_MINI, blocks, params, store, vectors=Vectors(vectors))
+    report.add("mini", chosen)
+    with report.timed("similarity"):
+        nearest = execute(NEAREST, blocks, {}, store)
+    report.add("similarity", nearest)
+    mini = chosen.read()
+    ids = frozenset(mini.filter("chosen")["id"])
+    return ids, {
+        "pool": pool.height,
+        "clusters": mini["cluster"].n_unique(),
+        "chosen": len(ids),
+        "random_draws": RANDOM_DRAWS,
+        "coverage": against_random(pool, mini, job.seed),
+        "similarity": summary(nearest.read()["similarity"]),
+    }
+
+
+def _pool(job: Job, samples: Sequence[Artifact]) -> pl.DataFrame:
+    """Return the train rows with the smallest ids; ids are hashes, so this is a fair draw that ignores order."""
+    best = pl.DataFrame(schema=dict(POOL.columns))
+    for artifact in samples:
+        frame = artifact.scan().filter(pl.col("split") == "train").select(*POOL.columns).collect()
+        best = pl.concat([best, frame.bottom_k(job.mini.pool, by="id")]).bottom_k(job.mini.pool, by="id")
+    return best.sort("id")
+
+
+def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
+    key = digest(pool=frame.write_ndjson())
+    return store.find("pool", key) or store.commit("pool", key, frame, pl.DataFrame(), {"stage": "pool"})
+
+
+def _rejects(seeds: Artifact | None, shards: Sequence[Shard]) -> pl.DataFrame:
+    """Return every row that left the line: id, stage, reason, twin; in the order of stages, waves and shards."""
+    made = [seeds] if seeds else []
+    for column in ("candidates", "verdicts", "kept"):
+        made += [artifact for shard in shards for artifact in getattr(shard, column)]
+    frames = []
+    for artifact in made:
+        if artifact.rejects:
+            rows = artifact.read_rejects().explode("reasons").unnest("reasons")
+            frames.append(rows.select("id", stage=pl.lit(artifact.stage), reason="code", twin="twin"))
+    return pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
+
+
+def _told(report: Report) -> list[Mapping[str, Any]]:
+    """Return the stages for the manifest: counts only, since times differ from run to run."""
+    keys = ("name", "rows_in", "rows_out", "rejects")
+    found = [s.as_json() for s in report.stages.values() if s.name in TOLD_STAGES]
+    return [{k: s[k] for k in keys} for s in found]
+
+
+def _seed_facts(file: JobFile, seeds: Artifact | None) -> dict[str, Any] | None:
+    if seeds is None or file.job.seeds is None:
+        return None
+    path = file.job.seeds.path
+    on_hub = path.startswith("hub:") or not (file.base / path).exists()
+    name = path if on_hub else Path(path).name
+    return {"path": name, "digest": seeds.key, "usable": seeds.rows, "rejected": seeds.rejects, "on_hub": on_hub}
+
+
+def _write_run_record(built: Built, out: Path) -> None:
+    """Write what differs from run to run (times, hosts, what was cached) beside the releases, never in them."""
+    runs = out / "runs"
+    runs.mkdir(exist_ok=True)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    write_bytes(runs / f"{stamp}-{built.name}-{secrets.token_hex(3)}.json", orjson.dumps(built.as_json()))

@@ -1,0 +1,229 @@
+"""The dataset card: valid Hub YAML, and a text whose every figure is the manifest's."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from factory.recipes.registry import RECIPES
+from factory.skills.library import HELD_OUT_FAMILIES
+
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
+
+
+def card(manifest: Mapping[str, Any], typical: Sequence[Mapping[str, Any]]) -> str:
+    """Return README.md of a release: front matter, then the sections a careful reader looks for."""
+    sections = [
+        _front_matter(manifest),
+        _opening(manifest),
+        _use(manifest),
+        _making(manifest),
+        _rows(typical),
+        _mixture(manifest),
+        _funnel(manifest),
+        _variety(manifest),
+        _limits(manifest),
+        _scoring(),
+    ]
+    return "\n\n".join(s for s in sections if s) + "\n"
+
+
+def _front_matter(manifest: Mapping[str, Any]) -> str:
+    size = next((name for limit, name in SIZES if manifest["rows"] < limit), "10M<n<100M")
+    configs = [
+        {
+            "config_name": config,
+            **({"default": True} if config == "sft" else {}),
+            "data_files": [{"split": s, "path": f"{config}/{s}-*.parquet"} for s in _split_order(splits)],
+        }
+        for config, splits in manifest["configs"].items()
+    ]
+    seeds = manifest["seeds"]
+    source = re.match(r"(?:hub:)?([\w.\-]+/[\w.\-]+)(?:@.*)?$", seeds["path"]) if seeds else None
+    front = {
+        "pretty_name": f"{manifest['title']} v{manifest['version']}",
+        "license": manifest["license"],
+        "language": ["en"],
+        "task_categories": ["text-generation"],
+        "size_categories": [size],
+        "annotations_creators": ["machine-generated"],
+        "language_creators": ["machine-generated"],
+        "multilinguality": ["monolingual"],
+        "source_datasets": [source[1]] if source and seeds["on_hub"] else ["original"],
+        "tags": ["synthetic", "sft", "rl", "reasoning", "skill-factory"],
+        "configs": configs,
+    }
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True)}---"
+
+
+def _split_order(splits: Mapping[str, int]) -> list[str]:
+    first = [s for s in ("train", "heldout", "mini") if s in splits]
+    return first + sorted((s for s in splits if s not in first), key=lambda s: (len(s), s))
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def fence(text: str) -> str:
+    """Return a text in a code fence that it cannot close itself, whatever it holds."""
+    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return f"{ticks}text\n{text}\n{ticks}"
+
+
+def _opening(manifest: Mapping[str, Any]) -> str:
+    lines = manifest["configs"]["lineage"]
+    counts = ", ".join(f"{lines[s]:,} {s}" for s in _split_order(lines))
+    made_by = ", ".join(f"`{name}`" for name in manifest["recipes"])
+    return f"""# {manifest["title"]} v{manifest["version"]}
+
+{manifest["rows"]:,} composed problems ({counts}) made by {made_by}
+from {manifest["skills"]["used"]} executable skills, with no model in the loop. Every answer was computed, recomputed from
+the stored expression tree, and checked against the scorer that ships with the data: the gold answer scores 1; a broken,
+an empty, a cut and a number-spam answer do not."""
+
+
+def _use(manifest: Mapping[str, Any]) -> str:
+    rows = [
+        (f"`{config}`", ", ".join(f"{s} {splits[s]:,}" for s in _split_order(splits)), ABOUT_CONFIG[config])
+        for config, splits in manifest["configs"].items()
+    ]
+    return f"""## How to load
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("PATH_OR_REPO", "sft", split="train")  # on the Hub add revision="v{manifest["version"]}"
+```
+
+{_table(("config", "splits and rows", "what it is for"), rows)}
+
+The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name.
+`mini` is a choice of train rows (see Variety)."""
+
+
+ABOUT_CONFIG = {
+    "sft": "chat messages with the solver's steps (TRL, most trainers)",
+    "prompt_completion": "the same as prompt and completion; loss on the completion",
+    "rl": "verl columns and the verifier; `reward_model.ground_truth` is what `score.py:compute_score` takes",
+    "lineage": "tree, parents, skills, topology and versions of every row, joined by `id`",
+    "curriculum": "train chains as `sft`, one split a horizon, shortest first",
+    "skills": "every skill: family, types, behavioural fingerprint, split, rows that use it",
+    "rejects": "every attempt that left the line: id, stage, reason, twin",
+}
+
+
+def _making(manifest: Mapping[str, Any]) -> str:
+    rows = [
+        (f"`{name}` v{about['version']}", RECIPES[name].about, about["paper"])
+        for name, about in manifest["recipes"].items()
+    ]
+    seeds = ""
+    if manifest["seeds"]:
+        s = manifest["seeds"]
+        seeds = (
+            f"\n\nSeeds: `{s['path']}` (digest {s['digest'][:12]}), {s['usable']:,} usable rows, {s['rejected']:,} not."
+        )
+    methods = _table(("recipe", "method", "source"), rows)
+    note = "The assistant turns are the solver's own intermediate results, not a model's words."
+    return f"## How each row was made\n\n{methods}{seeds}\n\n{note}"
+
+
+def _rows(typical: Sequence[Mapping[str, Any]]) -> str:
+    parts = ["## Typical rows"]
+    for row in typical:
+        parts.append(f"**{row['recipe']}**, level {row['level']}, skills {', '.join(f'`{s}`' for s in row['skills'])}")
+        gold = row["verifier"]["gold"]
+        parts.append(fence(f"{row['prompt']}\n\n[steps]\n{row['steps']}\n\n[gold, {row['verifier']['kind']}]\n{gold}"))
+    return "\n\n".join(parts)
+
+
+def _mixture(manifest: Mapping[str, Any]) -> str:
+    rows = [(c["recipe"], c["cell"], c["split"], c["planned"], c["filled"]) for c in manifest["cells"]]
+    counts = sorted(manifest["skills"]["counts"].values())
+    pairs = sorted(manifest["skill_pairs"].values())
+    text = f"Rows per skill: {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}." if counts else ""
+    if pairs:
+        text += f" Skill pairs: {len(pairs):,}, each {pairs[0]} to {pairs[-1]} times (every count is in the manifest)."
+    return f"## Mixture\n\n{text}\n\n{_table(('recipe', 'cell', 'split', 'planned', 'filled'), rows)}"
+
+
+def _funnel(manifest: Mapping[str, Any]) -> str:
+    stages = [(s["name"], s["rows_in"], s["rows_out"], s["rejects"]) for s in manifest["stages"]]
+    reasons = [(r["stage"], r["reason"], r["rows"]) for r in manifest["reject_reasons"]]
+    why = _table(("stage", "what did not hold", "rows"), reasons) if reasons else "No attempt was rejected."
+    return f"## Funnel\n\n{_table(('stage', 'rows in', 'rows out', 'rejects'), stages)}\n\n{why}"
+
+
+def _variety(manifest: Mapping[str, Any]) -> str:
+    found = manifest["variety"]
+    if not found:
+        return "## Variety\n\nNot measured: the job asked for no mini split."
+    mini, random = found["coverage"]["mini"], found["coverage"]["random"]
+    rows = [
+        ("clusters covered", f"{mini['clusters']:.1%}", f"{random['clusters']:.1%}"),
+        ("evenness over clusters (entropy, 1 is even)", f"{mini['evenness']:.3f}", f"{random['evenness']:.3f}"),
+        ("different skills", f"{mini['skills']:.0f}", f"{random['skills']:.1f}"),
+    ]
+    near = found["similarity"]
+    return f"""## Variety
+
+Measured on a pool of {found["pool"]:,} train rows drawn by hash. Prompts were embedded with all-MiniLM-L6-v2 (first 128
+tokens) and grouped into {found["clusters"]} k-means clusters. The `mini` split takes {found["chosen"]} of them, clusters in
+turn and rare skills first; beside it the mean of {found["random_draws"]} random choices of the same size:
+
+{_table(("", "mini", "random"), rows)}
+
+MinHash (5-word shingles, 128 permutations), each row's nearest other row in the pool: estimated Jaccard similarity median
+{near["median"]:.2f}, 95th percentile {near["p95"]:.2f}; {near["share_at_0.8"]:.1%} of rows have a neighbour at 0.8 or more.
+Templates are alike by nature, so this is reported, not filtered; what is filtered are equal problems, equal prompts, and
+more than a share of rows with one topology and phrasing."""
+
+
+def _limits(manifest: Mapping[str, Any]) -> str:
+    out = [
+        "English only; the wording comes from a few phrasings a skill, so it is less varied than people's.",
+        "Good for training and probing composition; not a benchmark of world knowledge, and not a measure of style.",
+        "Held-out skills are new behaviours from known families, and one family that train rows never use "
+        f"({', '.join(HELD_OUT_FAMILIES)}).",
+    ]
+    if n := manifest["flags"].get("const_diff"):
+        out.append(
+            f"**Shortcut.** {n:,} rows are chains over the user's own problems, linked by a constant difference"
+            " (flag `const_diff`): each problem keeps its original answer, so a model that knows the last problem by heart"
+            " can skip the chain. Prefer rows without the flag for measuring composition, or lower `seed_share`, which"
+            " puts parametric skills (whose answers follow) into the chain."
+        )
+    if "countdown" in manifest["recipes"]:
+        out.append("Countdown accepts any correct expression; its steps show one, not a search.")
+    return "## Limits\n\n" + "\n".join(f"- {line}" for line in out)
+
+
+def _scoring() -> str:
+    return """## How to score
+
+`score.py` (Python's standard library only) is the scorer the rows were checked with:
+
+```python
+from score import score
+
+score("... Answer: 42", row["verifier"]).value  # 1.0, 0.0, or None when it cannot decide
+```
+
+verl: `custom_reward_function.path=score.py`, `custom_reward_function.name=compute_score`. The answer is what follows the last
+`Answer:`, else the last `\\boxed{}`, else the whole text."""
+
+
+def strip_front_matter(text: str) -> str:
+    """Return a card without its YAML head."""
+    return re.sub(r"\A---\n.*?\n---\n+", "", text, flags=re.DOTALL)

@@ -1,0 +1,259 @@
+"""The release folder: every config as Parquet, the scorer, the manifest, the card; put in place whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import file_digest
+from importlib.resources import files
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from factory.artifacts.digest import digest
+from factory.artifacts.store import Artifact, sync_folder, write_bytes
+from factory.errors import UserError
+from factory.jobs.model import Job
+from factory.jobs.plan import quotas
+from factory.recipes.registry import RECIPES
+from factory.release.card import card
+from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest
+from factory.release.parquet import SplitWriter, write_whole
+from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
+from factory.skills.library import SKILLS, Library, fingerprint, held_out
+
+EXPORT_VERSION = 1
+SPLITS = ("train", "heldout")
+REJECTS = {"id": pl.String(), "stage": pl.String(), "reason": pl.String(), "twin": pl.String()}
+SKILL_COLUMNS = {
+    "name": pl.String(), "family": pl.String(), "version": pl.Int64(), "takes": pl.String(), "gives": pl.String(),
+    "about": pl.String(), "fingerprint": pl.String(), "split": pl.String(), "rows": pl.Int64(),
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """All that a release is made from."""
+
+    job: Job
+    samples: Sequence[Artifact]
+    rejects: pl.DataFrame  # REJECTS
+    mini: frozenset[str]  # ids
+    stages: Sequence[Mapping[str, Any]]  # name, version, rows_in, rows_out, rejects
+    variety: Mapping[str, Any]  # coverage of the mini split, similarity
+    seeds: Mapping[str, Any] | None  # path, digest, usable, rejected
+
+    @property
+    def identity(self) -> str:
+        """Return the digest of all of it: the same contents need no second export."""
+        return digest(
+            version=EXPORT_VERSION,
+            job=self.job.model_dump(mode="json"),
+            samples=[s.digest for s in self.samples],
+            rejects=self.rejects.rows(),
+            mini=sorted(self.mini),
+            stages=list(self.stages),
+            variety=self.variety,
+            seeds=self.seeds,
+            library=Library().identity,
+        )
+
+
+def export(contents: Contents, releases: Path) -> tuple[Path, bool]:
+    """Return (release folder, made now); a version that holds other content is refused with the remedy."""
+    job = contents.job
+    target = releases / job.name / job.release.version
+    if target.exists() and _inputs(target) == contents.identity:
+        return target, False
+    with beside(target) as folder:
+        folder.mkdir()
+        tally = _write_data(contents, folder)
+        write_bytes(folder / "score.py", files("factory").joinpath("score.py").read_bytes())
+        sums = _sums(folder)
+        content = digest(files=sums)
+        if target.exists():
+            return _compare(target, content, job)
+        manifest = _manifest(contents, tally, content)
+        write_bytes(folder / "README.md", card(manifest, _typical(contents)).encode())
+        manifest["files"] = _sums(folder)
+        write_bytes(
+            folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
+        )
+        put_in_place(folder, target)
+        sync_folder(target.parent)
+    return target, True
+
+
+def _inputs(target: Path) -> str | None:
+    try:
+        found = json.loads((target / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return str(found.get("inputs")) if isinstance(found, dict) else None
+
+
+def _compare(target: Path, content: str, job: Job) -> tuple[Path, bool]:
+    """Return the release that is there if its data is the same; a changed one is refused under the same number."""
+    there = read_manifest(target)
+    if there.digest == content:
+        return target, False
+    major, minor, patch = there.version.split(".")
+    raise UserError(
+        f"release {job.name} {there.version} exists with other content (digest {there.digest[:12]}, this build"
+        f" {content[:12]}); a version never changes: --set release.version={major}.{minor}.{int(patch) + 1}"
+    )
+
+
+@dataclass(slots=True)
+class Tally:
+    """What was counted while the rows were written."""
+
+    rows: dict[str, dict[str, int]]
+    cells: Counter[tuple[str, str, str]]
+    skills: Counter[str]
+    pairs: Counter[str]
+    flags: Counter[str]
+    depths: Counter[int]
+    parents: dict[str, set[str]]
+
+
+def _write_data(contents: Contents, folder: Path) -> Tally:
+    planned = Counter[str]()
+    for q in quotas(contents.job):
+        planned[q.split] += q.n
+    writers = {(v, s): SplitWriter(folder / v, s, planned[s]) for v in VIEWS for s in SPLITS if planned[s]}
+    writers |= {(v, "mini"): SplitWriter(folder / v, "mini", len(contents.mini)) for v in ROW_VIEWS if contents.mini}
+    for q in quotas(contents.job):
+        if q.params.recipe == "chains" and q.split == "train":
+            name = (CURRICULUM, f"h{q.cell.level}")
+            writers.setdefault(name, SplitWriter(folder / CURRICULUM, name[1], q.n))
+    tally = Tally({}, Counter(), Counter(), Counter(), Counter(), Counter(), {s: set() for s in SPLITS})
+    for artifact in contents.samples:
+        _write_shard(artifact.read(), contents.mini, writers, tally)
+    for writer in writers.values():
+        writer.close()
+    for (view, split), writer in writers.items():
+        tally.rows.setdefault(view, {})[split] = writer.rows
+    tally.rows["skills"] = {"skills": write_whole(folder / "skills", "skills", _skills(tally))}
+    tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
+    return tally
+
+
+def _write_shard(
+    frame: pl.DataFrame, mini: frozenset[str], writers: Mapping[tuple[str, str], SplitWriter], tally: Tally
+) -> None:
+    versions = {name: recipe.version for name, recipe in RECIPES.items()}
+    frame = frame.with_columns(
+        recipe_version=pl.col("recipe").replace_strict(versions, return_dtype=pl.Int64),
+    )
+    chosen = pl.col("id").is_in(list(mini))
+    for (view, split), writer in writers.items():
+        if view == CURRICULUM:
+            wanted = (pl.col("recipe") == "chains") & (pl.col("split") == "train")
+            rows = frame.filter(wanted & (pl.format("h{}", "level") == split)).select(VIEWS["sft"])
+        else:
+            rows = frame.filter(chosen if split == "mini" else pl.col("split") == split).select(VIEWS[view])
+        writer.write(rows)
+    _count(frame, tally)
+
+
+def _count(frame: pl.DataFrame, tally: Tally) -> None:
+    for recipe, cell, split, n in frame.group_by("recipe", "cell", "split").len().iter_rows():
+        tally.cells[(recipe, cell, split)] += n
+    columns = frame.select("recipe", "skills", "split", "flags", "parents", "effective_depth")
+    for recipe, skills, split, flags, parents, depth in columns.iter_rows():
+        tally.skills.update(set(skills))
+        tally.flags.update(flags)
+        tally.parents[split].update(parents)
+        tally.depths[depth] += 1
+        if recipe == "skill-pairs":
+            tally.pairs.update("+".join(sorted(pair)) for pair in combinations(skills, 2))
+
+
+def _skills(tally: Tally) -> pl.DataFrame:
+    rows = []
+    for name in sorted(set(tally.skills) | set(SKILLS)):
+        skill = SKILLS.get(name)
+        about = (
+            (skill.family, skill.version, skill.takes, skill.gives, skill.about, fingerprint(name))
+            if skill
+            else ("pattern", 1, None, None, "an operator pattern of its recipe", None)
+        )
+        split = ("heldout" if name in held_out() else "train") if skill else None
+        rows.append((name, *about, split, tally.skills[name]))
+    return pl.DataFrame(rows, schema=SKILL_COLUMNS, orient="row")
+
+
+def _sums(folder: Path) -> dict[str, dict[str, Any]]:
+    out = {}
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        with path.open("rb") as file:
+            out[path.relative_to(folder).as_posix()] = {
+                "sha256": file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size
+            }  # fmt: skip
+    return out
+
+
+def _manifest(contents: Contents, tally: Tally, content: str) -> dict[str, Any]:
+    job = contents.job
+    planned = Counter[tuple[str, str, str]]()
+    for q in quotas(job):
+        planned[(q.params.recipe, q.cell.name, q.split)] += q.n
+    library = {name: n for name, n in tally.skills.items() if name in SKILLS}
+    return {
+        "name": job.name,
+        "version": job.release.version,
+        "digest": content,
+        "inputs": contents.identity,
+        "license": job.release.license,
+        "title": job.release.title or job.name,
+        "ending": "filled",
+        "rows": sum(tally.rows["lineage"].values()),
+        "configs": tally.rows,
+        "cells": [
+            {"recipe": r, "cell": c, "split": s, "planned": n, "filled": tally.cells[(r, c, s)]}
+            for (r, c, s), n in sorted(planned.items())
+        ],
+        "recipes": {
+            e.recipe: {"version": RECIPES[e.recipe].version, "paper": RECIPES[e.recipe].paper} for e in job.recipes
+        },
+        "skills": {"used": len(library), "counts": dict(sorted(library.items())), "library": Library().identity},
+        "skill_pairs": dict(sorted(tally.pairs.items())),
+        "flags": dict(sorted(tally.flags.items())),
+        "effective_depth": {str(d): n for d, n in sorted(tally.depths.items())},
+        "stages": list(contents.stages),
+        "reject_reasons": _reason_counts(contents.rejects),
+        "variety": contents.variety,
+        "seeds": contents.seeds,
+        "random_streams": {
+            "seed": job.seed,
+            "row": "blake2b(seed, stage, row id)",
+            "split": "by slot id, never shared",
+        },
+        "job": job.model_dump(mode="json"),
+    }
+
+
+def _reason_counts(rejects: pl.DataFrame) -> list[dict[str, Any]]:
+    counts = (
+        rejects.group_by("stage", "reason").len("rows").sort("rows", "stage", "reason", descending=[True, False, False])
+    )
+    return counts.to_dicts()
+
+
+def _typical(contents: Contents) -> list[dict[str, Any]]:
+    """Return one middling row of each recipe: the shortest prompt of the recipe's middle level in the first shard."""
+    frame = contents.samples[0].read(
+        ["id", "recipe", "level", "skills", "prompt", "steps", "verifier", "flags", "split"]
+    )
+    out = []
+    for recipe in dict.fromkeys(e.recipe for e in contents.job.recipes):
+        mine = frame.filter((pl.col("recipe") == recipe) & (pl.col("split") == "train"))
+        if mine.height:
+            middle = mine.filter(pl.col("level") == mine["level"].sort()[mine.height // 2])
+            out.append(middle.sort(pl.col("prompt").str.len_chars(), "id").row(0, named=True))
+    return out

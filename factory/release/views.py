@@ -1,0 +1,52 @@
+"""The configs of a release, each a choice of expressions over SAMPLES: what trainers, rewards and readers want."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import polars as pl
+
+GOLD = pl.col("verifier").struct.field("gold")
+SEPARATOR = pl.when(GOLD.str.contains("\n", literal=True)).then(pl.lit("\n")).otherwise(pl.lit(" "))
+RESPONSE = pl.format("{}\nAnswer:{}{}", "steps", SEPARATOR, GOLD)
+USER = pl.struct(role=pl.lit("user"), content="prompt")
+ASSISTANT = pl.struct(role=pl.lit("assistant"), content=RESPONSE)
+ABOUT = (pl.col("recipe"), pl.col("level"), pl.col("skills"), pl.col("flags"))
+
+VIEWS: Mapping[str, tuple[pl.Expr, ...]] = {
+    "sft": (pl.col("id"), pl.concat_list(USER, ASSISTANT).alias("messages"), *ABOUT),
+    "prompt_completion": (
+        pl.col("id"),
+        pl.concat_list(USER).alias("prompt"),
+        pl.concat_list(ASSISTANT).alias("completion"),
+        *ABOUT,
+    ),
+    # verl reads data_source, prompt, ability, reward_model, extra_info; TRL gives reward functions every column by
+    # name. ground_truth is the whole verifier as JSON: what compute_score of score.py takes.
+    "rl": (
+        pl.col("id"),
+        pl.format("skill-factory/{}", "recipe").alias("data_source"),
+        pl.concat_list(USER).alias("prompt"),
+        pl.col("recipe").alias("ability"),
+        pl.struct(style=pl.lit("rule"), ground_truth=pl.col("verifier").struct.json_encode()).alias("reward_model"),
+        pl.struct(
+            split=pl.col("split").cast(pl.String),
+            index="slot",
+            id="id",
+            recipe="recipe",
+            level="level",
+            skills="skills",
+        ).alias("extra_info"),
+        pl.col("verifier"),
+    ),
+    "lineage": (
+        *(pl.col(c) for c in ("id", "slot", "slot_id", "attempt", "recipe")),
+        pl.col("recipe_version"),
+        *(pl.col(c) for c in ("cell", "level", "effective_depth")),
+        pl.col("split").cast(pl.String),
+        *(pl.col(c) for c in ("skills", "parents", "flags", "tree", "topology", "phrasing", "digest")),
+    ),
+}
+
+ROW_VIEWS = ("sft", "prompt_completion", "rl")  # these also have the split `mini`
+CURRICULUM = "curriculum"  # train rows of chains as sft, one split a horizon: h1, h2, ...

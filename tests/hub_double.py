@@ -7,42 +7,26 @@ datasets need no token; writes need `hf_test_write`. Set the environment of a cl
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import json
 import re
-import socket
-import sys
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 import yaml
+from hub_socket import Answer, Refused, Request, Wire, as_json, ranged
+
+__all__ = ["READ_TOKEN", "WRITE_TOKEN", "Blob", "HubDouble", "Refused", "Repo", "Request"]
 
 WRITE_TOKEN = "hf_test_write"
 READ_TOKEN = "hf_test_read"
 LFS_SUFFIXES = (".parquet", ".arrow", ".bin", ".gz", ".zip", ".zst", ".npy")
 LFS_BYTES = 10 << 20
 GITATTRIBUTES = "".join(f"*{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_SUFFIXES).encode()
-
-
-class Refused(Exception):
-    """An answer other than success; `code` and `message` travel in the headers, as on the Hub."""
-
-    def __init__(self, status: int, message: str, code: str = "", headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.status = status
-        self.headers = {"X-Error-Message": message, **({"X-Error-Code": code} if code else {}), **(headers or {})}
-
-
-class Hangup(Exception):
-    """Raised by a hook: the connection closes with no answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,41 +84,6 @@ class Repo:
         return sha
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a client sent: the path still percent-encoded, header names in lower case, the body read."""
-
-    method: str
-    path: str
-    query: dict[str, list[str]]
-    headers: Mapping[str, str]
-    body: bytes
-
-    @property
-    def token(self) -> str:
-        return self.headers.get("authorization", "").removeprefix("Bearer ").strip()
-
-    def json(self) -> dict[str, object]:
-        loaded = json.loads(self.body or b"{}")
-        if not isinstance(loaded, dict):
-            raise Refused(400, "the body is not an object")
-        return loaded
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What goes back; `body` is not sent to HEAD, its length is."""
-
-    status: int = 200
-    body: bytes = b""
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-
-def as_json(value: object, headers: Mapping[str, str] | None = None, status: int = 200) -> Answer:
-    """The value as a JSON answer."""
-    return Answer(status, json.dumps(value).encode(), {"Content-Type": "application/json", **(headers or {})})
-
-
 class HubDouble:
     """A running server. `calls` counts requests per route, `on[route]` is called before a request is answered.
 
@@ -150,29 +99,19 @@ class HubDouble:
         self.page_size = 1000
         self.repos: dict[str, Repo] = {}
         self.objects: dict[str, bytes] = {}
-        self.faults: list[BaseException] = []
         self._lock = threading.RLock()
-        self._server = _Server(self)
-        self.endpoint = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        self._thread.start()
+        self._wire = Wire(self.answer)
+        self.endpoint = self._wire.endpoint
 
     def __enter__(self) -> HubDouble:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:
         """The server no longer listens and every connection is closed; raises the first fault of its own."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._server.hang_up()
-        self._thread.join()
-        if self.faults:
-            raise self.faults[0]
+        self._wire.close()
 
     def env(self, home: Path, token: str | None = WRITE_TOKEN) -> dict[str, str]:
         """What a client's environment must hold to talk to this server and to nothing else."""
@@ -328,7 +267,7 @@ class HubDouble:
             if value.get("parentCommit", repo.main) != repo.main:
                 raise Refused(412, "A commit has happened since. Please refresh and try again.")
         elif key == "file":
-            files[value["path"]] = Blob(_decoded(value["content"]), lfs=False)
+            files[value["path"]] = Blob(base64.b64decode(value["content"], validate=True), lfs=False)
         elif key == "lfsFile":
             if value["oid"] not in self.objects:
                 raise Refused(400, f"LFS object {value['oid']} of {value['path']} was not uploaded")
@@ -391,7 +330,7 @@ class HubDouble:
         if blob is None:
             raise Refused(404, "Entry not found", "EntryNotFound", known)
         linked = {"X-Linked-Etag": f'"{blob.etag}"', "X-Linked-Size": str(len(blob.data))} if blob.lfs else {}
-        return _ranged(request, blob.data, {**known, **linked, "ETag": f'"{blob.etag}"'})
+        return ranged(request, blob.data, {**known, **linked, "ETag": f'"{blob.etag}"'})
 
 
 _Handler = Callable[[HubDouble, Request, dict[str, str]], Answer]
@@ -428,13 +367,6 @@ def _blob(path: str, data: bytes) -> Blob:
     return Blob(data, lfs=_is_lfs(path, len(data)))
 
 
-def _decoded(content: str) -> bytes:
-    try:
-        return base64.b64decode(content, validate=True)
-    except binascii.Error as error:
-        raise Refused(400, f"content is not base64: {error}") from error
-
-
 def _rows(value: object) -> list[dict[str, object]]:
     if not isinstance(value, list):
         raise Refused(400, "a list was expected")
@@ -461,96 +393,3 @@ def _is_listed(path: str, below: str, recursive: bool) -> bool:
     if below and not path.startswith(below + "/"):
         return False
     return recursive or "/" not in path[len(below) + 1 if below else 0 :]
-
-
-def _ranged(request: Request, data: bytes, headers: Mapping[str, str]) -> Answer:
-    found = re.fullmatch(r"bytes=(\d*)-(\d*)", request.headers.get("range", ""))
-    if not found or not any(found.groups()):
-        return Answer(200, data, {**headers, "Accept-Ranges": "bytes"})
-    first, last = found.groups()
-    start = int(first) if first else max(len(data) - int(last), 0)
-    stop = min(int(last) + 1, len(data)) if first and last else len(data)
-    if start >= stop:
-        raise Refused(416, "Range not satisfiable", headers={"Content-Range": f"bytes */{len(data)}"})
-    return Answer(206, data[start:stop], {**headers, "Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"})
-
-
-class _RequestHandler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    # Head and body leave as two packets; with Nagle's algorithm the second would wait 40 ms for an acknowledgement.
-    disable_nagle_algorithm = True
-    server: _Server
-
-    def _serve(self) -> None:
-        length = int(self.headers.get("Content-Length") or 0)
-        chunked = "chunked" in self.headers.get("Transfer-Encoding", "")
-        body = self._chunks() if chunked else self.rfile.read(length)
-        parts = urlsplit(self.path)
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        request = Request(self.command, parts.path, parse_qs(parts.query), headers, body)
-        try:
-            answer = self.server.double.answer(request)
-        except Refused as refused:
-            answer = as_json({"error": str(refused)}, refused.headers, refused.status)
-        except Hangup:
-            self.close_connection = True
-            return
-        self._send(answer)
-
-    def _chunks(self) -> bytes:
-        parts = []
-        while size := int(self.rfile.readline(), 16):
-            parts.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(parts)
-
-    def _send(self, answer: Answer) -> None:
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            self.send_header(name, quote(value, safe=" !\"#$%&'()*+,-./:;<=>?@[]^_`{|}~"))
-        self.send_header("Content-Length", str(len(answer.body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body)
-
-    do_GET = do_HEAD = do_POST = do_PUT = _serve  # noqa: N815 - the names that http.server looks up
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Nothing is printed."""
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
-    def __init__(self, double: HubDouble) -> None:
-        self.double = double
-        self._open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _RequestHandler)
-
-    def process_request_thread(self, request: socket.socket, client_address: tuple[str, int]) -> None:  # type: ignore[override]
-        self._open.add(request)
-        super().process_request_thread(request, client_address)
-
-    def shutdown_request(self, request: socket.socket) -> None:  # type: ignore[override]
-        super().shutdown_request(request)
-        self._open.discard(request)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """A fault of the double is kept for `close`; a client that went away is not news."""
-        error = sys.exception()
-        if error is not None and not isinstance(error, ConnectionError):
-            self.double.faults.append(error)
-
-    def hang_up(self) -> None:
-        """Every connection is closed, once its thread has seen that."""
-        for request in list(self._open):
-            try:
-                request.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                self._open.discard(request)
-        deadline = time.monotonic() + 2
-        while self._open and time.monotonic() < deadline:
-            time.sleep(0.005)

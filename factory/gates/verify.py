@@ -14,7 +14,6 @@ from factory.recipes.registry import RECIPES
 from factory.score import score, wrong_answers
 from factory.skills.tree import UNDEFINED, Tree, effective, input_matters
 from schemas.candidates import CANDIDATES
-from schemas.columns import REASONS
 from schemas.verdicts import VERDICTS
 
 Reason = tuple[str, str]  # what must hold and did not, and a detail
@@ -67,25 +66,16 @@ def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], step
 def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependency) -> pl.DataFrame:
     """Return the verdicts of candidates; those that fail carry their reason."""
     wanted = ["recipe", "level", "tree", "verifier", "steps"]
-    depths: list[int] = []
-    reasons: list[list[dict[str, str | None]]] = []
+    depths: list[object] = []
+    reasons: list[object] = []
     for recipe, level, tree, verifier, steps in zip(*(frame[c].to_list() for c in wanted), strict=True):
         found = judge(recipe, level, orjson.loads(tree), verifier, steps, params["seed"])
         passed = type(found) is int
         depths.append(found if passed else 0)
         reasons.append([] if passed else [{"gate": "verify", "code": found[0], "detail": found[1], "twin": None}])
+    passed_on = {c: frame[c].to_list() for c in ("id", "slot", "attempt", "digest", "cap_key", "entry")}
     prompts = [text_digest(p) for p in frame["prompt"].to_list()]
-    return frame.select(
-        "id",
-        "slot",
-        "attempt",
-        "digest",
-        pl.Series("prompt_digest", prompts, dtype=pl.String),
-        "cap_key",
-        "entry",
-        pl.Series("effective_depth", depths, dtype=pl.Int64),
-        pl.Series("reasons", reasons, dtype=REASONS),
-    )
+    return VERDICTS.frame({**passed_on, "prompt_digest": prompts, "effective_depth": depths, "reasons": reasons})
 
 
 VERIFY = Stage("verify", 1, CANDIDATES, VERDICTS, verify)

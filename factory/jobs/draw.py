@@ -73,14 +73,8 @@ def draw(
     rows = list(attempts(frame, params, seeds))
     kept = ("slot", "entry", "recipe", "cell", "level", "split")
     made = {c: [row[c] for row in rows] for c in ("id", "skills", "parents", *MADE, "reasons")}
-    return CANDIDATES.frame(
-        {
-            **{c: frame[c] for c in kept},
-            "slot_id": frame["id"],
-            "attempt": [params["attempt"]] * frame.height,
-            **made,
-        }
-    ).select(*CANDIDATES.columns, "reasons")
+    given = {c: frame[c].to_list() for c in kept} | {"slot_id": frame["id"].to_list()}
+    return CANDIDATES.frame({**given, **made, "attempt": [params["attempt"]] * frame.height})
 
 
 DRAW = Stage("draw", 1, SLOTS, CANDIDATES, draw)

@@ -62,13 +62,8 @@ def plan(job: Job, seeds: Seeds | None) -> pl.DataFrame:
     frames = [_slots(q, RECIPES[q.params.recipe].name, job.seed, seeds, replan=0) for q in quotas(job)]
     frame = pl.concat(frames)
     order = pl.Series("order", hash_order(job.seed, "slots", frame.height))
-    return SLOTS.frame(
-        frame.with_columns(order)
-        .sort("order", "id")
-        .with_columns(slot=pl.int_range(pl.len(), dtype=pl.Int64))
-        .select(*SLOTS.columns)
-        .to_dict()
-    )
+    ordered = frame.with_columns(order).sort("order", "id")
+    return ordered.with_columns(slot=pl.int_range(pl.len(), dtype=pl.Int64)).select(*SLOTS.columns)
 
 
 def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: int) -> pl.DataFrame:
@@ -80,19 +75,15 @@ def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: in
             f"recipe '{recipe}', {quota.cell.name}, split {quota.split}: nothing to build {quota.n} rows on"
             f" ({'too few usable seeds; bring more seeds, fewer levels or heldout: 0' if seeds else 'no skills'})"
         )
-    return pl.DataFrame(
+    same = {"entry": quota.entry, "recipe": recipe, "cell": quota.cell.name, "level": quota.cell.level}
+    same |= {"split": quota.split, "replan": replan, "slot": 0}
+    return SLOTS.frame(
         {
+            **{name: [value] * quota.n for name, value in same.items()},
             "id": [f"{quota.tag}/{i}" for i in range(quota.n)],
-            "entry": quota.entry,
-            "recipe": recipe,
-            "cell": quota.cell.name,
-            "level": quota.cell.level,
-            "split": quota.split,
-            "skills": planned.skills,
-            "parents": planned.parents or [[]] * quota.n,
-            "replan": replan,
-        },
-        schema_overrides={k: v for k, v in SLOTS.columns.items() if k != "slot"},
+            "skills": list(planned.skills),
+            "parents": list(planned.parents) or [[]] * quota.n,
+        }
     )
 
 

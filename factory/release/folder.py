@@ -47,6 +47,14 @@ class Manifest:
         """The git tag of this version."""
         return f"v{self.version}"
 
+    def is_of(self, other: Manifest | None) -> bool:
+        """Whether both are of one version with one content; the card around it may be worded anew by later code."""
+        return other is not None and self._identity == other._identity
+
+    @property
+    def _identity(self) -> tuple[str, str, str]:
+        return self.name, self.version, self.digest
+
     @property
     def paths(self) -> list[str]:
         """Every path of the release, the manifest's own among them, in order."""
@@ -117,7 +125,7 @@ def is_there(target: Path, manifest: Manifest) -> bool:
     if not (target / MANIFEST).is_file():
         raise UserError(f"{target} exists and is no release: move it away and try again")
     present = read_manifest(target)
-    if present != manifest:
+    if not present.is_of(manifest):
         raise UserError(
             f"{target} holds {present.name} {present.version} with digest {present.digest[:12]}"
             f", not {manifest.digest[:12]}; a published version never changes: give the new content a new version"

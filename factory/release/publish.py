@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from factory.errors import FactoryError, UserError
-from factory.release.folder import MANIFEST, Manifest, copy_release, load_line, read_manifest, verify
+from factory.release.folder import MANIFEST, FileSum, Manifest, copy_release, load_line, read_manifest, verify
 from factory.release.hub_client import HubDataset, connect, shown_bars
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def _head(hub: HubDataset, private: bool, *, exists: bool) -> str:
 def _commit(hub: HubDataset, release: Path, manifest: Manifest, head: str) -> str:
     """The commit that holds the release: `head` itself if an earlier run got so far, else one new commit on it."""
     present = hub.manifest(head)
-    if present == manifest:
+    if manifest.is_of(present):
         return head
     tree = hub.tree(head)
     _refuse_another(hub, manifest, present, tree)
@@ -149,9 +149,9 @@ def _in_our_folders(manifest: Manifest, tree: dict[str, RepoFile]) -> set[str]:
 
 
 def _refuse_other_content(hub: HubDataset, manifest: Manifest) -> None:
-    """A version that is there with another manifest is never moved."""
+    """A version that is there with another content is never moved."""
     present = hub.manifest(manifest.tag)
-    if present != manifest:
+    if not manifest.is_of(present):
         found = f"digest {present.digest[:12]}" if present else f"no {MANIFEST}"
         raise UserError(
             f"{hub.repo_id} has a {manifest.tag} already, with {found}, not {manifest.digest[:12]}"
@@ -160,22 +160,27 @@ def _refuse_other_content(hub: HubDataset, manifest: Manifest) -> None:
 
 
 def _reload(hub: HubDataset, revision: str, release: Path, manifest: Manifest) -> None:
-    """The Hub holds our manifest, our bytes and nothing more in our folders; else the upload is not to be trusted."""
+    """The Hub holds our version, its every file and nothing more in its folders; else do not trust the upload."""
+    present = hub.manifest(revision)
+    if present is None or not manifest.is_of(present):
+        raise FactoryError(f"{hub.repo_id} at {revision} does not hold what was sent: {MANIFEST}")
     tree = hub.tree(revision)
-    wrong = [path for path in manifest.files if path not in tree or not _is_same(tree[path], release, path, manifest)]
-    wrong += sorted(_in_our_folders(manifest, tree) - set(manifest.files))
-    if hub.manifest(revision) != manifest:
-        wrong.append(MANIFEST)
+    wrong = [path for path, sent in present.files.items() if not _is_there(tree.get(path), sent, release / path)]
+    wrong += sorted(_in_our_folders(present, tree) - set(present.files))
     if wrong:
         raise FactoryError(f"{hub.repo_id} at {revision} does not hold what was sent: {', '.join(wrong[:5])}")
 
 
-def _is_same(remote: RepoFile, release: Path, path: str, manifest: Manifest) -> bool:
-    """Compares the content's name: SHA-256 for large files, git's own for small ones (the Hub keeps no other)."""
-    expected = manifest.files[path]
-    if remote.size != expected.bytes:
+def _is_there(remote: RepoFile | None, sent: FileSum, local: Path) -> bool:
+    """Compares the length and the content's name: SHA-256 for large files, git's own for small ones.
+
+    The Hub keeps no other name, so a small file that is worded anew here (the card) is compared by its length alone.
+    """
+    if remote is None or remote.size != sent.bytes:
         return False
     if remote.lfs is not None:
-        return remote.lfs.sha256 == expected.sha256
-    blob = b"blob %d\0" % expected.bytes + (release / path).read_bytes()
-    return remote.blob_id == hashlib.sha1(blob, usedforsecurity=False).hexdigest()
+        return remote.lfs.sha256 == sent.sha256
+    data = local.read_bytes() if local.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != sent.sha256:
+        return True
+    return remote.blob_id == hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest()

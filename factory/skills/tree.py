@@ -54,17 +54,17 @@ def evaluate(tree: Tree, x: Value = _SAME) -> Value:
     """
     args = tree.get("args")
     if args is None:
-        if "x" in tree:
-            return tree["x"] if x is _SAME else x
-        return tree["value"]
-    values = [evaluate(a, x) for a in args]
+        return tree["value"] if "value" in tree else tree["x"] if x is _SAME else x
     name = tree.get("skill")
     if name is None:
-        return ADAPTERS[tree["adapter"]].apply(*values, **tree["params"])
+        return ADAPTERS[tree["adapter"]].apply(evaluate(args[0], x), **tree["params"])
     skill = OPERATIONS[name]
-    if not skill.x.holds(values[0]):
-        raise OutsideDomain(f"{name} is not made for {str(values[0])[:60]!r}")
-    return skill.apply(*values, **tree["params"])
+    first = evaluate(args[0], x)
+    if not skill.x.holds(first):
+        raise OutsideDomain(f"{name} is not made for {str(first)[:60]!r}")
+    if len(args) == 1:
+        return skill.apply(first, **tree["params"])
+    return skill.apply(first, *[evaluate(a, x) for a in args[1:]], **tree["params"])
 
 
 def effective(tree: Tree) -> tuple[Value, int]:

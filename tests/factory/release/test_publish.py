@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from hub_double import READ_TOKEN, Hangup, HubDouble, Refused, Request
+from hub_double import READ_TOKEN, HubDouble
+from hub_socket import Hangup, Refused, Request
 
 from factory.errors import FactoryError, MissingExtra, UserError
 from factory.release.publish import publish
@@ -25,11 +27,6 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-def python(hub: HubDouble, tmp_path: Path, code: str, *args: str) -> subprocess.CompletedProcess[str]:
-    env = {**os.environ, **hub.env(tmp_path / "other_home")}
-    return subprocess.run([sys.executable, "-c", code, *args], env=env, capture_output=True, text=True, check=False)
-
-
 def test_the_load_line_of_a_published_release_loads_its_rows(
     hub: HubDouble, make_release: MakeRelease, tmp_path: Path
 ) -> None:
@@ -38,7 +35,8 @@ def test_the_load_line_of_a_published_release_loads_its_rows(
     assert published.load_line == 'load_dataset("org/name", "sft", revision="v1.0.0")'
     code = "import json\nfrom datasets import load_dataset\n"
     code += f"print(json.dumps({{k: v.to_list() for k, v in {published.load_line}.items()}}))"
-    loaded = python(hub, tmp_path, code)
+    env = {**os.environ, **hub.env(tmp_path / "other_home")}
+    loaded = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
     assert loaded.returncode == 0, loaded.stderr
     splits = {s: pl.read_parquet(release / f"sft/{s}-00000-of-00001.parquet").to_dicts() for s in ("train", "test")}
     assert json.loads(loaded.stdout) == splits
@@ -66,6 +64,25 @@ def test_publishing_again_sends_nothing(hub: HubDouble, make_release: MakeReleas
     assert second.already
     assert second.revision == first.revision
     assert not any(hub.calls[route] for route in WRITES)
+
+
+@pytest.mark.parametrize("shelf", [TO, "file:SHELF"])
+def test_the_same_content_under_a_card_worded_anew_is_there_already(
+    hub: HubDouble, make_release: MakeRelease, tmp_path: Path, shelf: str
+) -> None:
+    to = shelf.replace("SHELF", str(tmp_path / "shelf"))
+    release = make_release()
+    publish(release, to)
+    card = release / "README.md"
+    card.write_text(card.read_text() + "More words.\n")
+    told = json.loads((release / "manifest.json").read_text())
+    told["files"]["README.md"] = {
+        "sha256": hashlib.sha256(card.read_bytes()).hexdigest(),
+        "bytes": card.stat().st_size,
+    }
+    (release / "manifest.json").write_text(json.dumps(told))
+    assert publish(release, to).already
+    assert hub.calls["commit"] == (1 if to == TO else 0)
 
 
 def test_a_run_killed_before_the_tag_is_finished_by_the_next(

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hub_double import HubDouble, Refused, Request
+from hub_double import HubDouble
+from hub_socket import Refused, Request
 from hypothesis import given
 from hypothesis import strategies as st
 

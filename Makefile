@@ -1,0 +1,43 @@
+# Every target makes .venv and installs what it needs; a bare clone needs Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/pip --disable-pip-version-check
+FACTORY_FILES := pyproject.toml constraints.txt
+
+.PHONY: demo test slow lint bench chaos clean
+
+demo: .venv/.demo
+	$(BIN)/factory run demo
+
+test: .venv/.all
+	$(BIN)/pytest -m "not slow and not chaos"
+
+slow: .venv/.all
+	$(BIN)/pytest -m slow
+
+lint: .venv/.all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.all
+	$(BIN)/python -m benchmarks.generate
+
+chaos: .venv/.all
+	$(BIN)/pytest -m chaos -s
+
+clean:
+	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+.venv/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Skill Factory needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.12 ...)")'
+	$(PYTHON) -m venv .venv
+	touch $@
+
+.venv/.demo: .venv/.made $(FACTORY_FILES)
+	$(PIP) install -q -c constraints.txt -e '.[embed]'
+	touch $@
+
+.venv/.all: .venv/.made $(FACTORY_FILES)
+	$(PIP) install -q -c constraints.txt -e '.[embed,flows,hub,dev]'
+	touch $@ .venv/.demo

@@ -20,6 +20,7 @@ SEEDS = Table(
         "row": pl.Int64(),  # place in the user's file
         "question": pl.String(),
         "answer": pl.Int64(),
+        "work": pl.String(),  # the worked solution, if the answer came with one
         "key": pl.Int64(),  # the key number, and where it stands in the question
         "start": pl.Int64(),
         "end": pl.Int64(),

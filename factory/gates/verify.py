@@ -73,8 +73,10 @@ def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependenc
         passed = type(found) is int
         depths.append(found if passed else 0)
         reasons.append([] if passed else [{"gate": "verify", "code": found[0], "detail": found[1], "twin": None}])
-    passed_on = {c: frame[c].to_list() for c in ("id", "slot", "attempt", "digest", "cap_key", "entry")}
-    prompts = [text_digest(p) for p in frame["prompt"].to_list()]
+    passed_on: dict[str, list[object]] = {
+        c: frame[c].to_list() for c in ("id", "slot", "attempt", "digest", "cap_key", "entry")
+    }
+    prompts: list[object] = [text_digest(p) for p in frame["prompt"].to_list()]
     return VERDICTS.frame({**passed_on, "prompt_digest": prompts, "effective_depth": depths, "reasons": reasons})
 
 

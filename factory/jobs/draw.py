@@ -26,11 +26,11 @@ def _params(entry: bytes) -> RecipeParams:
     return RECIPES[raw["recipe"]].params.model_validate(raw)
 
 
-def draft_columns(draft: Draft, recipe: str, entry: int) -> dict[str, Any]:
-    """Return the columns that a draft fills; the verifier comes from its tree."""
+def draft_columns(draft: Draft, entry: int) -> dict[str, Any]:
+    """Return the columns that a draft fills."""
     tree = canonical_json(draft.tree)
     shape = topology(draft.tree)
-    truth = RECIPES[recipe].gold(draft.tree)
+    truth = draft.verifier
     return {
         "flags": draft.flags,
         "tree": tree.decode(),
@@ -62,7 +62,7 @@ def attempts(frame: pl.DataFrame, params: Mapping[str, Any], seeds: Seeds | None
             reasons = [{"gate": "draw", "code": made.code, "detail": made.detail, "twin": None}]
             yield {**EMPTY, "id": id_, "skills": skills, "parents": parents, "reasons": reasons}
         else:
-            columns = draft_columns(made, recipe, entry)
+            columns = draft_columns(made, entry)
             yield {**columns, "id": id_, "skills": made.skills or skills, "parents": made.parents, "reasons": []}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -47,8 +48,12 @@ class ShardTask:
 def attempt_shard(task: ShardTask) -> tuple[Artifact, Artifact]:
     """Return the candidates of a shard and the verdicts on them."""
     deps: dict[str, Any] = {"library": Library()} | ({"seeds": task.seeds} if task.seeds else {})
-    candidates = execute(DRAW, [task.slots], task.draw_params, task.store, **deps)
-    return candidates, execute(VERIFY, [candidates], task.verify_params, task.store, library=Library())
+    gc.disable()  # trees have no cycles, and looking for some took a fifth of the time
+    try:
+        candidates = execute(DRAW, [task.slots], task.draw_params, task.store, **deps)
+        return candidates, execute(VERIFY, [candidates], task.verify_params, task.store, library=Library())
+    finally:
+        gc.enable()
 
 
 @dataclass(frozen=True, slots=True)

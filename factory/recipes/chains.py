@@ -222,8 +222,12 @@ def _seed_node(seed: SeedProblem, arg: Tree) -> Tree:
 
 
 def _first_seed(seed: SeedProblem) -> _Chain:
-    work = f"The answer to this problem is {seed.answer}."
+    work = _say_work(seed)
     return _Chain(_seed_node(seed, leaf(seed.key, "number")), seed.answer, [seed.question], [work], [0], "number")
+
+
+def _say_work(seed: SeedProblem) -> str:
+    return f"{seed.work} The answer to this problem is {seed.answer}.".lstrip()
 
 
 def _link_seed(chain: _Chain, seed: SeedProblem, j: int) -> None:
@@ -231,9 +235,7 @@ def _link_seed(chain: _Chain, seed: SeedProblem, j: int) -> None:
     relation = ADAPTERS["const_diff"].say
     task = seed.question[: seed.start] + given + seed.question[seed.end :]
     chain.tasks.append(f"Let {given} be {relation(name, by)}. {task}")
-    chain.works.append(
-        f"{given} = {relation(str(chain.value), by)} = {seed.key}. The answer to this problem is {seed.answer}."
-    )
+    chain.works.append(f"{given} = {relation(str(chain.value), by)} = {seed.key}. {_say_work(seed)}")
     chain.tree = _seed_node(seed, edge("const_diff", {"by": by}, chain.tree))
     chain.value = seed.answer
     chain.picks.append(0)
@@ -250,6 +252,7 @@ ASKS = ("Report only the last answer.", "Only the answer to the last one counts.
 
 def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: list[str]) -> Draft:
     skills = [part["skill"] for part in nodes(chain.tree)]
+    truth = verifier_of(OPERATIONS[skills[-1]], chain.value)
     style, ending = rng.below(len(STYLES)), rng.below(len(ANSWER_LINES))
     close = ANSWER_LINES[ending]
     if chain.kind in BLOCKS:
@@ -258,7 +261,7 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
         )  # fmt: skip
     if horizon == 1:
         prompt = f"{chain.tasks[0]}\n{close}"
-        return Draft(chain.tree, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags, skills)
+        return Draft(chain.tree, truth, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags, skills)
     intro, line = STYLES[style]
     lines = [line.format(i=i, task="{}").replace("{}", task, 1) for i, task in enumerate(chain.tasks, 1)]
     for i in range(horizon - 1):
@@ -266,7 +269,7 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
     works = [f"{i}. {work}" for i, work in enumerate(chain.works, 1)]
     picks = ".".join(map(str, chain.picks))
     prompt = "\n".join((intro, *lines, f"{ASKS[style]} {close}"))
-    return Draft(chain.tree, f"{style}.{picks}", prompt, "\n".join(works), parents, flags, skills)
+    return Draft(chain.tree, truth, f"{style}.{picks}", prompt, "\n".join(works), parents, flags, skills)
 
 
 def gold(tree: Tree) -> Verifier:

@@ -216,7 +216,7 @@ def draw(params: CountdownParams, brief: Brief, rng: Rng) -> Draft | Dropped:
         shown = ", ".join(map(str, rng.shuffled(numbers_of(tree))))
         prompt = f"{ASKS[ask].format(numbers=shown, target=target)}\n{ANSWER_LINES[ending]}"
         steps = f"{expression} uses each number once and equals {target}."
-        return Draft(tree, f"{ask}.{ending}", prompt, steps)
+        return Draft(tree, gold(tree), f"{ask}.{ending}", prompt, steps)
     return Dropped("pattern_filled", f"no numbers from 1 to {LARGEST} fill {brief.skills[0]}")
 
 

@@ -68,7 +68,7 @@ def draw(params: LegoParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     ending = rng.below(len(ANSWER_LINES))
     question = f"Is {names[brief.level - 1]} true or false?"
     prompt = f"{'. '.join(rng.shuffled(clauses))}.\n{question}\n{ANSWER_LINES[ending]}"
-    return Draft(asked, str(ending), prompt, " ".join(works))
+    return Draft(asked, gold(asked), str(ending), prompt, " ".join(works))
 
 
 def gold(tree: Tree) -> Verifier:

@@ -7,6 +7,7 @@ number of functions that change their input on this very row, the split goes by 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
@@ -76,7 +77,17 @@ def draw(params: NestedParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     return Dropped("every_function_acts", f"no input made all of {', '.join(brief.skills)} change theirs")
 
 
-def _grow(names: list[str], x: str, rng: Rng) -> tuple[Tree, str, list[str]] | None:
+@dataclass(frozen=True, slots=True)
+class _Nest:
+    """A nest of calls: its tree, what it returns, how it is written, and what each call returned."""
+
+    tree: Tree
+    value: str
+    expression: str
+    works: list[str]
+
+
+def _grow(names: list[str], x: str, rng: Rng) -> _Nest | None:
     tree, value, expression, works = leaf(x, "text"), x, "x", []
     for name in names:
         skill = OPERATIONS[name]
@@ -96,7 +107,7 @@ def _grow(names: list[str], x: str, rng: Rng) -> tuple[Tree, str, list[str]] | N
         expression = f"{NAMES[name]}({', '.join(call)})"
         works.append(f"{NAMES[name]}({', '.join(seen)}) returns {_python(out)}.")
         value = out
-    return tree, expression, works
+    return _Nest(tree, value, expression, works)
 
 
 def _python(value: Any) -> str:
@@ -116,16 +127,17 @@ ASKS = (
 )
 
 
-def _draft(params: NestedParams, brief: Brief, x: str, grown: tuple[Tree, str, list[str]], rng: Rng) -> Draft:
-    tree, expression, works = grown
+def _draft(params: NestedParams, brief: Brief, x: str, grown: _Nest, rng: Rng) -> Draft:
     hidden = params.definitions == "hidden" and brief.level > 1
     names = sorted(dict.fromkeys(brief.skills), key=lambda n: NAMES[n])
     parts = [] if hidden else [definition(n) for n in names]
-    code = "\n\n".join([*parts, f"def main_solution(x):\n    return {expression}"])
+    code = "\n\n".join([*parts, f"def main_solution(x):\n    return {grown.expression}"])
     ask, ending = rng.below(len(ASKS)), rng.below(len(ANSWER_LINES))
     prompt = f"```python\n{code}\n```\n{ASKS[ask].format(x=_python(x))} Write the string without quotes."
     flags = ["definitions_hidden"] if hidden else []
-    return Draft(tree, f"{ask}.{ending}", f"{prompt}\n{ANSWER_LINES[ending]}", "\n".join(works), [], flags)
+    truth = verifier_of(OPERATIONS[grown.tree["skill"]], grown.value)
+    prompt = f"{prompt}\n{ANSWER_LINES[ending]}"
+    return Draft(grown.tree, truth, f"{ask}.{ending}", prompt, "\n".join(grown.works), [], flags)
 
 
 def gold(tree: Tree) -> Verifier:

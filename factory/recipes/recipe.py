@@ -43,6 +43,7 @@ class SeedProblem:
     id: str
     question: str
     answer: int
+    work: str
     key: int
     start: int
     end: int
@@ -96,11 +97,15 @@ class Brief:
     seeds: Seeds | None = None
 
 
+Verifier = dict[str, Any]  # {kind, gold, args}
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What an attempt made: a tree, and how it is said."""
+    """What an attempt made: a tree, its verifier, how it is said. The gate recomputes the verifier from the tree."""
 
     tree: Tree
+    verifier: Verifier
     phrasing: str
     prompt: str
     steps: str
@@ -115,9 +120,6 @@ class Dropped:
 
     code: str
     detail: str
-
-
-Verifier = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

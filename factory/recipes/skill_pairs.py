@@ -207,7 +207,7 @@ def _draft(tree: Tree, asks: list[str], works: list[str], picks: list[int], rng:
     else:
         close = "Write 'Answer:' on a line of its own and then the note alone."
     phrasing = f"{opening}." + ".".join(map(str, picks))
-    return Draft(tree, phrasing, f"{OPENINGS[opening]}\n{body}\n{close}", "\n".join(works))
+    return Draft(tree, gold(tree), phrasing, f"{OPENINGS[opening]}\n{body}\n{close}", "\n".join(works))
 
 
 def _labels(tree: Tree) -> list[str]:

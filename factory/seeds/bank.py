@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
@@ -37,8 +38,14 @@ def screen(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
         reasons = [] if code is None else [
             {"gate": "seeds", "code": code, "detail": f"row {row}", "twin": twin if code == "question_is_new" else None}
         ]  # fmt: skip
-        rows.append((id_, row, question or "", number, *place, reasons))
+        rows.append((id_, row, question or "", number, worked_solution(answer or ""), *place, reasons))
     return pl.DataFrame(rows, schema={**SEEDS.columns, "reasons": REASONS}, orient="row")
+
+
+def worked_solution(answer: str) -> str:
+    """Return what a GSM8K-style answer says before its ####, on one line, without calculator marks; else ''."""
+    work, mark, _ = answer.rpartition("####")
+    return " ".join(re.sub(r"<<[^<>]*>>", "", work).split()) if mark else ""
 
 
 SCREEN = Stage("seeds", 1, RAW_SEEDS, SEEDS, screen)
@@ -92,5 +99,5 @@ class SeedBank:
 @cache
 def _read(path: Path, identity: str) -> dict[str, SeedProblem]:
     frame = pl.read_parquet(path)
-    columns = ("id", "question", "answer", "key", "start", "end")
+    columns = ("id", "question", "answer", "work", "key", "start", "end")
     return {row[0]: SeedProblem(*row) for row in frame.select(columns).iter_rows()}

@@ -91,11 +91,13 @@ def nodes(tree: Tree) -> Iterator[Tree]:
 
 
 def topology(tree: Tree) -> str:
-    """Return the tree's signature: skills and adapters by name, values abstracted."""
+    """Return the tree's signature: skills and adapters by name, values abstracted; a seed is a skill of its own."""
     args = tree.get("args")
     if args is None:
         return "x" if "x" in tree else "_"
     name = tree["skill"] if "skill" in tree else "~" + tree["adapter"]
+    if "seed" in tree["params"]:
+        name = f"{name}[{tree['params']['seed']}]"
     return f"{name}({','.join([topology(a) for a in args])})"
 
 

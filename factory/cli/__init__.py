@@ -1,0 +1,1 @@
+"""The command line: one thin file per command group; main.py says which command is where."""

@@ -1,0 +1,73 @@
+"""`factory run`: build a release here, with progress, and stop cleanly when asked to."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.cli.console import emit, say
+from factory.cli.options import json_option, out_option, set_option
+from factory.cli.progress import watching
+from factory.jobs.build import Built, run_build
+from factory.jobs.engine import InProcess
+from factory.jobs.model import load_job
+from factory.jobs.report import Report
+from factory.release.folder import load_line
+
+RESUME = "finished shards are kept, and the same command resumes"
+
+
+@click.command()
+@click.argument("job")
+@set_option
+@out_option
+@click.option("--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use.")
+@json_option
+def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, as_json: bool) -> None:
+    """Build a release from JOB: the name of a shipped job (see `factory jobs`) or a YAML file.
+
+    Run it again to resume: what is finished is not made twice.
+    """
+    file = load_job(job, overrides)
+    with stoppable(), watching(quiet=as_json) as watcher, InProcess(workers) as engine:
+        built = run_build(file, out, engine, Report(watcher))
+    if as_json:
+        emit(built.as_json())
+    else:
+        _sum_up(built)
+
+
+def _sum_up(built: Built) -> None:
+    cached = all(stage["cached"] for stage in built.stages)
+    took = "everything was there already" if cached else f"{built.rows / built.seconds:,.0f} rows/s"
+    say(f"release  {built.release}")
+    say(f"rows     {built.rows:,} in {built.seconds:.1f} s ({took})")
+    say(f"load     {load_line(str(built.release.absolute()), built.release)}")
+    say(f"look     factory card {built.release}")
+
+
+@contextmanager
+def stoppable() -> Iterator[None]:
+    """Stop the workers at once on Ctrl-C or SIGTERM; a shard is committed whole or not at all, so none can be half."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, _interrupt) if main else None
+    try:
+        yield
+    except KeyboardInterrupt:
+        for worker in multiprocessing.active_children():
+            worker.terminate()
+        raise KeyboardInterrupt(RESUME) from None
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+
+
+def _interrupt(*_: Any) -> None:
+    raise KeyboardInterrupt

@@ -461,8 +461,14 @@ def _gold_json(gold: str) -> object:
         raise Undecided(f"gold: not JSON: {error}") from None
 
 
+def _listed(gold: str) -> str:
+    """Return the gold of a list or a set as a JSON array: a set may be written in braces."""
+    gold = gold.strip()
+    return f"[{gold[1:-1]}]" if gold.startswith("{") and gold.endswith("}") else gold
+
+
 def _gold_items(gold: str) -> list[str | Ratio]:
-    items = _gold_json(gold)
+    items = _gold_json(_listed(gold))
     if not isinstance(items, list) or not all(isinstance(item, str | tuple) for item in items):
         raise Undecided("gold: not a JSON array of numbers and strings")
     return items
@@ -501,7 +507,7 @@ def _check_set(text: str, gold: str, args: Args) -> Score:
 
 def _break_list(gold: str, args: Args) -> str:
     wanted = _gold_items(gold)
-    items = json.loads(gold)[:-1]
+    items = json.loads(_listed(gold))[:-1]
     # Longer than the longest, larger than the largest: no element of the set equals it.
     if wanted and isinstance(wanted[-1], str):
         items.append(max((item for item in wanted if isinstance(item, str)), key=len) + "x")

@@ -139,7 +139,7 @@ def gold_text(value: Value, kind: Kind) -> str:
         return "true" if value else "false"
     if kind == "table":
         return block(value, kind)
-    return orjson_text(value)
+    return render(value, kind)
 
 
 VERIFIER_OF: dict[Kind, str] = {

@@ -33,10 +33,15 @@ class Tally:
         """Return how many rows went in."""
         return self.rows + self.rejects
 
+    @property
+    def yield_(self) -> str:
+        """Return the share of rows that stayed, in words."""
+        return f"{self.rows / self.seen:.1%}" if self.seen else "-"
+
     def describe(self, now: float) -> str:
         """Return rate and yield in words."""
-        rate = f"{self.seen / (now - self.began):,.0f} rows/s" if now > self.began and self.seen else "- rows/s"
-        return f"{rate}, yield {self.rows / self.seen:.1%}" if self.seen else rate
+        rate = f"{self.seen / (now - self.began):,.0f}" if now > self.began else "-"
+        return f"{rate} rows/s, yield {self.yield_}"
 
 
 @dataclass(slots=True)
@@ -47,9 +52,9 @@ class Tallies:
     found: dict[str, Tally] = field(default_factory=dict)
 
     def begin(self, name: str, total: int) -> Tally:
-        """Return the stage's tally with more rows to see."""
+        """Return the stage's tally with more rows to see; rows that left before they came here are not awaited."""
         tally = self.found.setdefault(name, Tally(self.clock()))
-        tally.total += total
+        tally.total = tally.seen + total
         return tally
 
     def count(self, name: str, rows: int, rejects: int) -> Tally:
@@ -63,22 +68,26 @@ class Tallies:
 
 @dataclass(slots=True)
 class Lines:
-    """A watcher that writes a line when a stage is through, and now and then before."""
+    """A watcher that writes a line now and then, and one for each stage at the end."""
 
     tallies: Tallies = field(default_factory=Tallies)
     last: dict[str, float] = field(default_factory=dict)
 
     def stage(self, name: str, total: int) -> None:
         """Begin a stage."""
-        self.tallies.begin(name, total)
-        self.last[name] = self.tallies.clock()
+        self.last.setdefault(name, self.tallies.begin(name, total).began)
 
     def advance(self, name: str, rows: int, rejects: int) -> None:
         """Say how far a stage is, unless it was said a moment ago."""
         tally, now = self.tallies.count(name, rows, rejects), self.tallies.clock()
-        if tally.seen == tally.total or now - self.last.get(name, now) >= PAUSE:
+        if now - self.last.setdefault(name, now) >= PAUSE:
             self.last[name] = now
-            say(f"{name:<8} {tally.seen:>11,} of {tally.total:,} rows, {tally.describe(now)}", err=True)
+            say(f"{name:<10} {tally.seen:>11,} of {tally.total:,} rows, {tally.describe(now)}", err=True)
+
+    def finish(self) -> None:
+        """Say what each stage saw."""
+        for name, tally in self.tallies.found.items():
+            say(f"{name:<10} {tally.seen:>11,} rows, yield {tally.yield_}", err=True)
 
 
 @dataclass(slots=True)
@@ -103,15 +112,26 @@ class Bars:
         told = tally.describe(self.tallies.clock())
         self.progress.update(self.tasks[name], completed=tally.seen, total=tally.total, told=told)
 
+    def finish(self) -> None:
+        """Fill the bars of stages that saw fewer rows than there might have been."""
+        for name, tally in self.tallies.found.items():
+            self.progress.update(self.tasks[name], completed=tally.seen, total=tally.seen)
+
 
 @contextmanager
 def watching(*, quiet: bool) -> Iterator[Watcher]:
     """Yield the watcher that suits stderr; a quiet one shows bars to a person and writes no lines."""
     if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
         with _bars() as progress:
-            yield Bars(progress)
+            bars = Bars(progress)
+            yield bars
+            bars.finish()
+    elif quiet:
+        yield Nobody()
     else:
-        yield Nobody() if quiet else Lines()
+        lines = Lines()
+        yield lines
+        lines.finish()
 
 
 def _bars() -> Progress:

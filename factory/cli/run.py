@@ -28,7 +28,9 @@ RESUME = "finished shards are kept, and the same command resumes"
 @click.argument("job")
 @set_option
 @out_option
-@click.option("--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use."
+)
 @json_option
 def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, as_json: bool) -> None:
     """Build a release from JOB: the name of a shipped job (see `factory jobs`) or a YAML file.

@@ -12,7 +12,7 @@ from factory.artifacts.digest import canonical_json, row_rng, text_digest
 from factory.artifacts.stage import Dependency, Stage
 from factory.recipes.registry import RECIPES
 from factory.score import score, wrong_answers
-from factory.skills.tree import UNDEFINED, Tree, effective, input_matters
+from factory.skills.tree import UNDEFINED, OutsideDomain, Tree, effective, input_matters
 from schemas.candidates import CANDIDATES
 from schemas.verdicts import VERDICTS
 
@@ -25,12 +25,9 @@ def completion(steps: str, gold: str) -> str:
     return f"{steps}\nAnswer:{separator}{gold}"
 
 
-def gold_reason(recipe: str, tree: Tree, stored: Mapping[str, Any]) -> Reason | None:
-    """Return why a stored verifier is not the one its tree gives, or None when it is."""
-    try:
-        truth = RECIPES[recipe].gold(tree)
-    except UNDEFINED as error:
-        return "gold_recomputed", f"the tree has no value: {error}"
+def gold_reason(recipe: str, tree: Tree, value: Any, stored: Mapping[str, Any]) -> Reason | None:
+    """Return why a stored verifier is not the one its tree, which evaluates to `value`, gives; None when it is."""
+    truth = RECIPES[recipe].gold(tree, value)
     if truth["kind"] != stored["kind"] or canonical_json(truth["args"]).decode() != stored["args"]:
         return "gold_recomputed", "the tree gives another verifier"
     if truth["gold"] != stored["gold"]:
@@ -53,9 +50,12 @@ def answers_reason(verifier: Mapping[str, Any], steps: str) -> Reason | None:
 
 def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], steps: str, rng_seed: int) -> Any:
     """Return the effective depth of a candidate that passes, else the reason why it does not."""
-    if reason := gold_reason(recipe, tree, verifier):
+    try:
+        value, depth = effective(tree)
+    except (OutsideDomain, *UNDEFINED) as error:
+        return "gold_recomputed", f"the tree has no value: {error}"
+    if reason := gold_reason(recipe, tree, value, verifier):
         return reason
-    value, depth = effective(tree)
     if RECIPES[recipe].depth_is_level and depth != level:
         return "depth_is_level", f"effective depth {depth}, level {level}"
     if not input_matters(tree, value, row_rng(rng_seed, "verify", verifier["gold"])):

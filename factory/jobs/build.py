@@ -21,7 +21,7 @@ from factory.errors import UserError
 from factory.jobs.engine import Engine
 from factory.jobs.model import Job, JobFile
 from factory.jobs.report import Report
-from factory.jobs.waves import Filling, Shard, sample_shards
+from factory.jobs.waves import Filling, Made, sample_shards
 from factory.release.export import REJECTS, Contents, export
 from factory.seeds.bank import SeedBank, import_seeds
 from factory.selection.embed import BLOCK, EMBED, MiniLM, require_embed
@@ -78,15 +78,15 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     seeds = import_seeds(job.seeds, file.base, store) if job.seeds else None
     if seeds:
         report.add("seeds", seeds)
-    shards = Filling(job, store, engine, report, SeedBank(seeds) if seeds else None).run()
-    samples = sample_shards(shards, store, engine, report)
+    made = Filling(job, store, engine, report, SeedBank(seeds) if seeds else None).run()
+    samples = sample_shards(made, job.rows, store, engine, report)
     mini, variety = _measure_variety(job, samples, store, engine, report)
-    contents = Contents(job, samples, _rejects(seeds, shards), mini, _told(report), variety, _seed_facts(file, seeds))
+    contents = Contents(job, samples, _rejects(seeds, made), mini, _told(report), variety, _seed_facts(file, seeds))
     report.begin("release", job.rows)
     with report.timed("release") as entry:
-        release, made = export(contents, out / "releases")
+        release, fresh = export(contents, out / "releases")
     entry.rows_in = entry.rows_out = job.rows
-    entry.made = int(made)
+    entry.made = int(fresh)
     report.watcher.advance("release", job.rows, 0)
     stages = [s.as_json() for s in report.stages.values()]
     built = Built(release, job.name, job.release.version, job.rows, "filled", time.perf_counter() - start, stages)
@@ -156,11 +156,11 @@ def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
     return store.find("pool", key) or store.commit("pool", key, frame, pl.DataFrame(), {"stage": "pool"})
 
 
-def _rejects(seeds: Artifact | None, shards: Sequence[Shard]) -> pl.DataFrame:
+def _rejects(seeds: Artifact | None, waves: Sequence[Made]) -> pl.DataFrame:
     """Return every row that left the line: id, stage, reason, twin; in the order of stages, waves and shards."""
     made = [seeds] if seeds else []
     for column in ("candidates", "verdicts", "kept"):
-        made += [artifact for shard in shards for artifact in getattr(shard, column)]
+        made += [getattr(wave, column) for wave in waves]
     frames = []
     for artifact in made:
         if artifact.rejects:

@@ -74,8 +74,8 @@ class Job(Strict):
     recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(min_length=1)
     seeds: SeedSource | None = None
     mini: Mini = Mini()
-    max_attempts: int = Field(default=4, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
-    replans: int = Field(default=8, ge=0, le=20, description="How often a slot is planned anew inside its cell.")
+    max_attempts: int = Field(default=2, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
+    replans: int = Field(default=12, ge=0, le=50, description="How often a slot is planned anew inside its cell.")
     release: ReleaseSpec = ReleaseSpec()
 
     @model_validator(mode="after")

@@ -57,52 +57,57 @@ def attempt_shard(task: ShardTask) -> tuple[Artifact, Artifact]:
 
 
 @dataclass(frozen=True, slots=True)
-class GatherTask:
-    """The candidates of one shard from every wave, and which of them were kept."""
+class Made:
+    """What one wave made of one shard of open slots. The slots lie between `first` and `last`, in order."""
 
-    candidates: list[Artifact]
-    kept: list[Artifact]
-    store: Store
-
-
-def gather(frame: pl.DataFrame, params: Any, *, kept: KeptRows) -> pl.DataFrame:
-    """Return the samples of a shard: the candidates that were kept, in slot order."""
-    return frame.join(kept.frame(), on="id", how="inner").sort("slot").select(*SAMPLES.columns)
+    slots: Artifact
+    candidates: Artifact
+    verdicts: Artifact
+    kept: Artifact
+    first: int
+    last: int
 
 
 class KeptRows:
-    """Which candidates of a shard fill their slots; a dependency of the gathering."""
+    """Which candidates fill the slots of a range; a dependency of the gathering."""
 
-    def __init__(self, kept: Sequence[Artifact]) -> None:
+    def __init__(self, kept: Sequence[Artifact], first: int, last: int) -> None:
         self._kept = kept
+        self._range = (first, last)
 
     @property
     def identity(self) -> str:
-        """Return the digest of the shard's kept rows."""
-        return digest(kept=[k.digest for k in self._kept])
+        """Return the digest of the kept rows and the range."""
+        return digest(kept=[k.digest for k in self._kept], range=self._range)
 
     def frame(self) -> pl.DataFrame:
-        """Return (id, effective_depth) of the kept rows."""
-        return pl.concat([k.read(["id", "effective_depth"]) for k in self._kept])
+        """Return (id, effective_depth) of the kept rows of the range."""
+        kept = pl.concat([k.read(["id", "slot", "effective_depth"]) for k in self._kept])
+        return kept.filter(pl.col("slot").is_between(*self._range)).drop("slot")
+
+
+def gather(frame: pl.DataFrame, params: Any, *, kept: KeptRows) -> pl.DataFrame:
+    """Return the samples of a range of slots: the candidates that were kept, in slot order."""
+    return frame.join(kept.frame(), on="id", how="inner").sort("slot").select(*SAMPLES.columns)
 
 
 GATHER = Stage("samples", 1, CANDIDATES, SAMPLES, gather, row_wise=False)
 
 
-def gather_shard(task: GatherTask) -> Artifact:
-    """Return the samples of a shard."""
-    return execute(GATHER, task.candidates, {}, task.store, kept=KeptRows(task.kept))
+@dataclass(frozen=True, slots=True)
+class GatherTask:
+    """A range of slots, with the candidates and the kept rows of every wave that reach into it."""
+
+    candidates: list[Artifact]
+    kept: list[Artifact]
+    first: int
+    last: int
+    store: Store
 
 
-@dataclass(slots=True)
-class Shard:
-    """A shard on its way: what was made for it, wave by wave."""
-
-    slots: Artifact
-    open: Artifact
-    candidates: list[Artifact] = field(default_factory=list)
-    verdicts: list[Artifact] = field(default_factory=list)
-    kept: list[Artifact] = field(default_factory=list)
+def gather_range(task: GatherTask) -> Artifact:
+    """Return the samples of a range of slots."""
+    return execute(GATHER, task.candidates, {}, task.store, kept=KeptRows(task.kept, task.first, task.last))
 
 
 @dataclass(slots=True)
@@ -115,60 +120,60 @@ class Filling:
     report: Report
     seeds: SeedBank | None
     earlier: Earlier = field(default_factory=Earlier)
+    made: list[Made] = field(default_factory=list)
 
-    def run(self) -> list[Shard]:
-        """Return the shards with every slot filled; QuotaUnmet names the cell that could not be."""
-        shards = self._plan()
-        attempt = 0
+    def run(self) -> list[Made]:
+        """Return what every wave made, once each slot is filled; QuotaUnmet names the cell that could not be."""
+        shards, attempt, left = self._plan(), 0, pl.DataFrame()
         for round_ in range(self.job.replans + 1):
-            if round_ and any(s.open.rows for s in shards):
-                self._replan(shards, round_)
+            if round_:
+                shards = self._commit_open(replan(left, self.job, self.seeds, round_), f"replan {round_}")
             for _ in range(self.job.max_attempts):
-                if not any(s.open.rows for s in shards):
-                    return shards
-                self._wave([s for s in shards if s.open.rows], attempt)
+                left = self._wave(shards, attempt)
                 attempt += 1
-        if any(s.open.rows for s in shards):
-            raise QuotaUnmet(self._why_open(shards, attempt))
-        return shards
+                if not left.height:
+                    return self.made
+                shards = self._commit_open(left, f"attempt {attempt}")
+        raise QuotaUnmet(self._why_open(left, attempt))
 
-    def _plan(self) -> list[Shard]:
+    def _plan(self) -> list[Artifact]:
         key = plan_key(self.job, self.seeds)
-        total = -(-self.job.rows // SHARD_ROWS)
+        keys = [digest(plan=key, shard=i) for i in range(-(-self.job.rows // SHARD_ROWS))]
         self.report.begin("plan", self.job.rows)
         with self.report.timed("plan"):
-            found = [self.store.find("plan", digest(plan=key, shard=i)) for i in range(total)]
-            if any(f is None for f in found):
-                frame = plan(self.job, self.seeds)
-                found = [self._commit_slots(frame[i * SHARD_ROWS :][:SHARD_ROWS], key, i) for i in range(total)]
-        shards = [Shard(f, f) for f in found if f is not None]
+            found = [self.store.find("plan", k) for k in keys]
+            if None in found:
+                found = [*self._commit_slots(plan(self.job, self.seeds), "plan", keys)]
+        shards = [f for f in found if f is not None]
         for shard in shards:
-            self.report.add("plan", shard.slots)
+            self.report.add("plan", shard)
         return shards
 
-    def _commit_slots(self, frame: pl.DataFrame, key: str, shard: int) -> Artifact:
-        return self.store.commit("plan", digest(plan=key, shard=shard), frame, pl.DataFrame(), {"stage": "plan"})
+    def _commit_open(self, slots: pl.DataFrame, tag: str) -> list[Artifact]:
+        """Return the slots that are still open, cut into shards anew."""
+        shards = range(-(-slots.height // SHARD_ROWS))
+        keys = [
+            digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag, shard=i) for i in shards
+        ]
+        return self._commit_slots(slots, "open", keys)
 
-    def _replan(self, shards: list[Shard], round_: int) -> None:
-        frame = pl.concat([s.open.read() for s in shards if s.open.rows])
-        fresh = replan(frame, self.job, self.seeds, round_)
-        for shard in shards:
-            if shard.open.rows:
-                mine = fresh.filter(pl.col("slot").is_in(shard.open.read(["slot"])["slot"].implode()))
-                shard.open = self._open_slots(shard, mine, f"replan-{round_}")
+    def _commit_slots(self, slots: pl.DataFrame, stage: str, keys: Sequence[str]) -> list[Artifact]:
+        out = []
+        for i, key in enumerate(keys):
+            rows = slots[i * SHARD_ROWS :][:SHARD_ROWS]
+            out.append(
+                self.store.find(stage, key) or self.store.commit(stage, key, rows, pl.DataFrame(), {"stage": stage})
+            )
+        return out
 
-    def _wave(self, shards: list[Shard], attempt: int) -> None:
-        """Make one attempt at every open slot; dedupe follows in shard order while later shards are still drawn."""
-        entries = [entry.model_dump(mode="json") for entry in self.job.recipes]
-        versions = {entry.recipe: RECIPES[entry.recipe].version for entry in self.job.recipes}
-        shared = {"seed": self.job.seed, "versions": versions}
-        draws = {"name": self.job.name, "attempt": attempt, "entries": entries, **shared}
-        checks = {"scorer": SCORER, **shared}
-        tasks = [ShardTask(s.open, draws, checks, self.store, self.seeds) for s in shards]
+    def _wave(self, shards: Sequence[Artifact], attempt: int) -> pl.DataFrame:
+        """Return the slots still open after one attempt at each; dedupe follows in shard order, beside the drawing."""
+        tasks = [ShardTask(s, *self._params(attempt), self.store, self.seeds) for s in shards]
         for name in ("draw", "verify", "dedupe"):
-            self.report.begin(name, sum(s.open.rows for s in shards))
+            self.report.begin(name, sum(s.rows for s in shards))
         results = iter(self.engine.map(attempt_shard, tasks, f"draw and verify, attempt {attempt}"))
-        for shard in shards:
+        left = []
+        for slots in shards:
             with self.report.timed("draw"):  # draw and verify run in one task; their time is told together
                 candidates, verdicts = next(results)
             self.report.add("draw", candidates)
@@ -176,33 +181,33 @@ class Filling:
             with self.report.timed("dedupe"):
                 kept = execute(DEDUPE, [verdicts], {"caps": self._caps()}, self.store, earlier=self.earlier)
                 self.earlier.add(kept)
-                shard.candidates.append(candidates)
-                shard.verdicts.append(verdicts)
-                shard.kept.append(kept)
-                self._close(shard, kept)
+                left.append(self._close(slots, candidates, verdicts, kept))
             self.report.add("dedupe", kept)
+        return pl.concat(left)
 
-    def _close(self, shard: Shard, kept: Artifact) -> None:
-        slots = shard.open.read()
-        left = slots.filter(~pl.col("slot").is_in(kept.read(["slot"])["slot"].implode()))
-        shard.open = self._open_slots(shard, left, kept.digest)
+    def _params(self, attempt: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        versions = {entry.recipe: RECIPES[entry.recipe].version for entry in self.job.recipes}
+        shared = {"seed": self.job.seed, "versions": versions}
+        entries = [entry.model_dump(mode="json") for entry in self.job.recipes]
+        draws = {"name": self.job.name, "attempt": attempt, "entries": entries, **shared}
+        return draws, {"scorer": SCORER, **shared}
 
-    def _open_slots(self, shard: Shard, frame: pl.DataFrame, tag: str) -> Artifact:
-        key = digest(open=shard.open.digest, tag=tag, plan=shard.slots.key)
-        return self.store.find("open", key) or self.store.commit("open", key, frame, pl.DataFrame(), {"stage": "open"})
+    def _close(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> pl.DataFrame:
+        frame = slots.read()
+        self.made.append(Made(slots, candidates, verdicts, kept, frame["slot"][0], frame["slot"][-1]))
+        return frame.filter(~pl.col("slot").is_in(kept.read(["slot"])["slot"].implode()))
 
     def _caps(self) -> list[int]:
         """Return for each entry how many rows may share one topology and phrasing."""
         return [max(LEAST_CAP, math.ceil(e.cap * e.share * self.job.rows)) for e in self.job.recipes]
 
-    def _why_open(self, shards: list[Shard], attempts: int) -> str:
-        left = pl.concat([s.open.read(["entry", "recipe", "cell", "split"]) for s in shards])
+    def _why_open(self, left: pl.DataFrame, attempts: int) -> str:
         worst = left.group_by("entry", "recipe", "cell", "split").len().sort("len", "entry", descending=[True, False])
         entry, recipe, cell, split, n = worst.row(0)
         reasons: Counter[str] = Counter()
-        for shard in shards:
-            for made in (*shard.candidates, *shard.verdicts, *shard.kept):
-                for row in made.read_rejects()["reasons"].to_list():
+        for made in self.made:
+            for artifact in (made.candidates, made.verdicts, made.kept):
+                for row in artifact.read_rejects()["reasons"].to_list():
                     reasons.update(reason["code"] for reason in row)
         why = ", ".join(f"{code}: {count}" for code, count in reasons.most_common(3))
         return (
@@ -212,15 +217,19 @@ class Filling:
         )
 
 
-def sample_shards(shards: list[Shard], store: Store, engine: Engine, report: Report) -> list[Artifact]:
-    """Return the samples, shard by shard in slot order."""
-    tasks = [GatherTask(s.candidates, s.kept, store) for s in shards]
-    report.begin("samples", sum(s.slots.rows for s in shards))
+def sample_shards(made: Sequence[Made], rows: int, store: Store, engine: Engine, report: Report) -> list[Artifact]:
+    """Return the samples of `rows` filled slots, shard by shard in slot order."""
+    tasks = []
+    for first in range(0, rows, SHARD_ROWS):
+        last = min(first + SHARD_ROWS, rows) - 1
+        mine = [m for m in made if m.first <= last and m.last >= first]
+        tasks.append(GatherTask([m.candidates for m in mine], [m.kept for m in mine], first, last, store))
+    report.begin("samples", rows)
     out = []
-    results = iter(engine.map(gather_shard, tasks, "samples"))
-    for shard in shards:
+    results = iter(engine.map(gather_range, tasks, "samples"))
+    for task in tasks:
         with report.timed("samples"):
-            made = next(results)
-        report.add("samples", made, rows_in=sum(k.rows for k in shard.kept))
-        out.append(made)
+            samples = next(results)
+        report.add("samples", samples, rows_in=task.last - task.first + 1)
+        out.append(samples)
     return out

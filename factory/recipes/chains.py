@@ -8,7 +8,7 @@ and a model that knows the seed by heart can skip the chain. The flag says so, a
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
@@ -32,15 +32,17 @@ from factory.recipes.recipe import (
     level_cells,
     levels_field,
 )
-from factory.skills.adapters import ADAPTERS, proposals
+from factory.skills.adapters import ADAPTERS, Adapter, proposals
+from factory.skills.domains import TOP_LEVEL
 from factory.skills.families.operators import SEED_PROBLEM
 from factory.skills.library import OPERATIONS, TASKS, find_skill, side
 from factory.skills.skill import BLOCKS, Skill, Value, block, render, verifier_of
-from factory.skills.tree import Tree, edge, evaluate, leaf, node, nodes
+from factory.skills.tree import UNDEFINED, Tree, edge, leaf, node, nodes
 
 MAX_LEVEL = 8
 RESTARTS = 4
 TRIALS = 8
+ALTERNATIVES = 3
 TELLING = 3.5  # different answers to TRIALS inputs, on average
 ANSWERS = tuple(f"A{i}" for i in range(1, MAX_LEVEL + 1))
 INPUTS = tuple(f"B{i}" for i in range(1, MAX_LEVEL + 1))  # single letters stand in some tasks
@@ -93,10 +95,7 @@ def successors(split: str) -> tuple[tuple[str, ...], tuple[tuple[int, ...], ...]
     """
     pool = side(TASKS, split)
     after = [
-        [j for j, t in enumerate(pool) if t.takes == s.gives and (t.takes == "number" or _follows(s, t))]
-        if _is_telling(s)
-        else []
-        for s in pool
+        [j for j, t in enumerate(pool) if t.takes == s.gives and _follows(s, t)] if _is_telling(s) else [] for s in pool
     ]
     return tuple(s.name for s in pool), tuple(tuple(options) for options in after)
 
@@ -113,15 +112,54 @@ def _is_telling(skill: Skill) -> bool:
 
 
 def _follows(skill: Skill, other: Skill) -> bool:
-    """Return whether the answers of one skill are usually tasks for another, measured on trial problems."""
+    """Return whether the answers of one skill are mostly tasks for another, whose answers follow them.
+
+    Measured on trial problems: many sound links lose all that came before (is this text a single letter?).
+    """
     rng = row_rng(0, "follows", f"{skill.name}>{other.name}")
-    fits = 0
+    fits = follows = 0
     for _ in range(TRIALS):
         drawn = skill.draw(rng)
-        y = None if drawn is None else skill.apply(drawn[0], **drawn[1])
-        params = None if drawn is None else other.fit(rng, y)
-        fits += params is not None and other.apply(y, **params) != y
-    return fits * 4 >= TRIALS * 3
+        link = None if drawn is None else _link(other, skill.apply(drawn[0], **drawn[1]), rng, TOP_LEVEL, None)
+        if drawn is None or link is None:
+            continue
+        fits += 1
+        others = (skill.draw(rng, fixed=drawn[1]) for _ in range(ALTERNATIVES))
+        follows += any(link.changes(other, skill.apply(d[0], **d[1])) for d in others if d)
+    return fits * 4 >= TRIALS * 3 and follows * 4 >= TRIALS * 3
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """A skill joined to an answer: through which adapter, with which knobs, what it gets and what it gives."""
+
+    adapter: Adapter | None
+    how: dict[str, Any]
+    knobs: dict[str, Any]
+    x: Value
+    y: Value
+
+    def changes(self, skill: Skill, answer: Value) -> bool:
+        """Return whether another answer before it would give another answer after it."""
+        x = answer if self.adapter is None else self.adapter.apply(answer, **self.how)
+        try:
+            return skill.x.holds(x) and bool(skill.apply(x, **self.knobs) != self.y)
+        except UNDEFINED:
+            return True
+
+
+def _link(skill: Skill, answer: Value, rng: Rng, level: int, fixed: dict[str, Any] | None) -> _Link | None:
+    """Return the first join (adapters in a random order) in which the skill changes what it gets, or None."""
+    options = proposals(rng, answer) if skill.takes == "number" else iter([(None, {})])
+    for adapter, how in options:
+        x = answer if adapter is None else adapter.apply(answer, **how)
+        knobs = skill.fit(rng, x, level, fixed)
+        if knobs is None:
+            continue
+        y = skill.apply(x, **knobs)
+        if y != x or type(y) is not type(x):
+            return _Link(adapter, how, knobs, x, y)
+    return None
 
 
 @dataclass(slots=True)
@@ -175,30 +213,24 @@ def _given(x: Value, kind: Any, say: Callable[[str], str]) -> str:
 
 
 def _extend(chain: _Chain, skill: Skill, j: int, params: ChainsParams, rng: Rng) -> _Chain | None:
-    """Return the chain with one more skill, through the first adapter whose value the skill can take."""
-    y, name = chain.value, ANSWERS[j - 1]
-    options = proposals(rng, y) if skill.takes == "number" else iter([(None, {})])
-    for adapter, how in options:
-        x = y if adapter is None else adapter.apply(y, **how)
-        knobs = skill.fit(rng, x, params.atom_level, params.knobs.get(skill.name))
-        if knobs is None:
-            continue
-        z = skill.apply(x, **knobs)
-        if z == x and type(z) is type(x):
-            continue
-        pick = rng.below(len(skill.phrasings))
-        shown, lead, work = name, "", ""
-        if adapter is not None:
-            shown = INPUTS[j]
-            lead = f"Let {shown} be {adapter.say(name, **how)}. "
-            work = f"{shown} = {adapter.say(render(y, 'number'), **how)} = {x}. "
-        chain.tree = node(skill, knobs, chain.tree if adapter is None else edge(adapter.name, how, chain.tree))
-        chain.tasks.append(lead + skill.say(shown, knobs, pick))
-        chain.works.append(work + skill.trace(x, z, knobs))
-        chain.picks.append(pick)
-        chain.value, chain.kind = z, skill.gives
-        return chain
-    return None
+    """Return the chain with one more skill, or None when the skill cannot take its answer."""
+    name = shown = ANSWERS[j - 1]
+    link = _link(skill, chain.value, rng, params.atom_level, params.knobs.get(skill.name))
+    if link is None:
+        return None
+    pick = rng.below(len(skill.phrasings))
+    lead = work = ""
+    if link.adapter is not None:
+        shown = INPUTS[j]
+        lead = f"Let {shown} be {link.adapter.say(name, **link.how)}. "
+        work = f"{shown} = {link.adapter.say(render(chain.value, 'number'), **link.how)} = {link.x}. "
+        chain.tree = edge(link.adapter.name, link.how, chain.tree)
+    chain.tree = node(skill, link.knobs, chain.tree)
+    chain.tasks.append(lead + skill.say(shown, link.knobs, pick))
+    chain.works.append(work + skill.trace(link.x, link.y, link.knobs))
+    chain.picks.append(pick)
+    chain.value, chain.kind = link.y, skill.gives
+    return chain
 
 
 def _draw_from_seeds(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
@@ -214,7 +246,8 @@ def _draw_from_seeds(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dr
             flags = ["const_diff"]
         elif _extend(chain, rng.pick(skills), j, params, rng) is None:
             return Dropped("link_fits", f"no skill could take the answer {chain.value}")
-    return _draft(chain, len(seeds), rng, used, flags)
+    draft = _draft(chain, len(seeds), rng, used, flags)
+    return replace(draft, skills=[part["skill"] for part in nodes(chain.tree)])
 
 
 def _seed_node(seed: SeedProblem, arg: Tree) -> Tree:
@@ -251,8 +284,7 @@ ASKS = ("Report only the last answer.", "Only the answer to the last one counts.
 
 
 def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: list[str]) -> Draft:
-    skills = [part["skill"] for part in nodes(chain.tree)]
-    truth = verifier_of(OPERATIONS[skills[-1]], chain.value)
+    truth = gold(chain.tree, chain.value)
     style, ending = rng.below(len(STYLES)), rng.below(len(ANSWER_LINES))
     close = ANSWER_LINES[ending]
     if chain.kind in BLOCKS:
@@ -261,7 +293,7 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
         )  # fmt: skip
     if horizon == 1:
         prompt = f"{chain.tasks[0]}\n{close}"
-        return Draft(chain.tree, truth, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags, skills)
+        return Draft(chain.tree, truth, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags)
     intro, line = STYLES[style]
     lines = [line.format(i=i, task="{}").replace("{}", task, 1) for i, task in enumerate(chain.tasks, 1)]
     for i in range(horizon - 1):
@@ -269,12 +301,12 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
     works = [f"{i}. {work}" for i, work in enumerate(chain.works, 1)]
     picks = ".".join(map(str, chain.picks))
     prompt = "\n".join((intro, *lines, f"{ASKS[style]} {close}"))
-    return Draft(chain.tree, truth, f"{style}.{picks}", prompt, "\n".join(works), parents, flags, skills)
+    return Draft(chain.tree, truth, f"{style}.{picks}", prompt, "\n".join(works), parents, flags)
 
 
-def gold(tree: Tree) -> Verifier:
+def gold(tree: Tree, value: Value) -> Verifier:
     """Return the verifier of the last answer, from the tree alone."""
-    return verifier_of(OPERATIONS[tree["skill"]], evaluate(tree))
+    return verifier_of(OPERATIONS[tree["skill"]], value)
 
 
 def cells(params: ChainsParams) -> list[Cell]:

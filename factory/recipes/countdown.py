@@ -30,7 +30,7 @@ from factory.recipes.recipe import (
     check_levels,
 )
 from factory.skills.families.operators import ADD, DIVIDE, MULTIPLY, SUBTRACT
-from factory.skills.skill import Skill
+from factory.skills.skill import Skill, Value
 from factory.skills.tree import Tree, evaluate, literal, node
 
 LARGEST = 99
@@ -216,13 +216,13 @@ def draw(params: CountdownParams, brief: Brief, rng: Rng) -> Draft | Dropped:
         shown = ", ".join(map(str, rng.shuffled(numbers_of(tree))))
         prompt = f"{ASKS[ask].format(numbers=shown, target=target)}\n{ANSWER_LINES[ending]}"
         steps = f"{expression} uses each number once and equals {target}."
-        return Draft(tree, gold(tree), f"{ask}.{ending}", prompt, steps)
+        return Draft(tree, gold(tree, target), f"{ask}.{ending}", prompt, steps)
     return Dropped("pattern_filled", f"no numbers from 1 to {LARGEST} fill {brief.skills[0]}")
 
 
-def gold(tree: Tree) -> Verifier:
+def gold(tree: Tree, value: Value) -> Verifier:
     """Return the verifier: any expression over the same numbers with the same value."""
-    args = {"numbers": numbers_of(tree), "target": evaluate(tree)}
+    args = {"numbers": numbers_of(tree), "target": value}
     return {"kind": "expression", "gold": express(tree)[1:-1], "args": args}
 
 

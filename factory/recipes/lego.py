@@ -24,7 +24,7 @@ from factory.recipes.recipe import (
 )
 from factory.skills.domains import ALPHABET
 from factory.skills.families.operators import KEEP, NEGATE
-from factory.skills.skill import gold_text, render
+from factory.skills.skill import Value, gold_text, render
 from factory.skills.tree import Tree, evaluate, leaf, node
 
 MAX_LEVEL = 8
@@ -68,12 +68,12 @@ def draw(params: LegoParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     ending = rng.below(len(ANSWER_LINES))
     question = f"Is {names[brief.level - 1]} true or false?"
     prompt = f"{'. '.join(rng.shuffled(clauses))}.\n{question}\n{ANSWER_LINES[ending]}"
-    return Draft(asked, gold(asked), str(ending), prompt, " ".join(works))
+    return Draft(asked, gold(asked, evaluate(asked)), str(ending), prompt, " ".join(works))
 
 
-def gold(tree: Tree) -> Verifier:
+def gold(tree: Tree, value: Value) -> Verifier:
     """Return the verifier of the asked variable's truth value."""
-    return {"kind": "boolean", "gold": gold_text(evaluate(tree), "boolean"), "args": {}}
+    return {"kind": "boolean", "gold": gold_text(value, "boolean"), "args": {}}
 
 
 def cells(params: LegoParams) -> list[Cell]:

@@ -33,8 +33,8 @@ from factory.recipes.recipe import (
 from factory.skills.domains import Letters
 from factory.skills.families.string_functions import source_of
 from factory.skills.library import FUNCTIONS, OPERATIONS, side
-from factory.skills.skill import verifier_of
-from factory.skills.tree import Tree, evaluate, leaf, literal, node
+from factory.skills.skill import Value, verifier_of
+from factory.skills.tree import Tree, leaf, literal, node
 
 MAX_LEVEL = 8
 MAX_OUTPUT = 200
@@ -135,14 +135,14 @@ def _draft(params: NestedParams, brief: Brief, x: str, grown: _Nest, rng: Rng) -
     ask, ending = rng.below(len(ASKS)), rng.below(len(ANSWER_LINES))
     prompt = f"```python\n{code}\n```\n{ASKS[ask].format(x=_python(x))} Write the string without quotes."
     flags = ["definitions_hidden"] if hidden else []
-    truth = verifier_of(OPERATIONS[grown.tree["skill"]], grown.value)
+    truth = gold(grown.tree, grown.value)
     prompt = f"{prompt}\n{ANSWER_LINES[ending]}"
     return Draft(grown.tree, truth, f"{ask}.{ending}", prompt, "\n".join(grown.works), [], flags)
 
 
-def gold(tree: Tree) -> Verifier:
+def gold(tree: Tree, value: Value) -> Verifier:
     """Return the verifier of the returned string, from the tree alone."""
-    return verifier_of(OPERATIONS[tree["skill"]], evaluate(tree))
+    return verifier_of(OPERATIONS[tree["skill"]], value)
 
 
 def cells(params: NestedParams) -> list[Cell]:

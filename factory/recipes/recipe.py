@@ -124,7 +124,7 @@ class Dropped:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A published method. `gold(tree)` recomputes the verifier from the stored tree alone."""
+    """A published method. `gold(tree, value)` is the verifier of a stored tree and the value it evaluates to."""
 
     name: str
     version: int
@@ -134,7 +134,7 @@ class Recipe:
     cells: Callable[[Any], list[Cell]]
     assign: Callable[[Any, Request], Plan]
     draw: Callable[[Any, Brief, Rng], Draft | Dropped]
-    gold: Callable[[Tree], Verifier]
+    gold: Callable[[Tree, Any], Verifier]
     depth_is_level: bool = True  # effective depth must equal the slot's level
 
 

@@ -28,7 +28,7 @@ from factory.recipes.recipe import (
 from factory.score import score
 from factory.skills.families.operators import ALL_OF
 from factory.skills.library import CONSTRAINTS, OPERATIONS, TASKS, side
-from factory.skills.skill import BLOCKS, Skill, block, gold_text, render, verifier_of
+from factory.skills.skill import BLOCKS, Skill, Value, block, gold_text, render, verifier_of
 from factory.skills.tree import Tree, evaluate, leaf, node
 
 MAX_K = 5
@@ -207,7 +207,7 @@ def _draft(tree: Tree, asks: list[str], works: list[str], picks: list[int], rng:
     else:
         close = "Write 'Answer:' on a line of its own and then the note alone."
     phrasing = f"{opening}." + ".".join(map(str, picks))
-    return Draft(tree, gold(tree), phrasing, f"{OPENINGS[opening]}\n{body}\n{close}", "\n".join(works))
+    return Draft(tree, gold(tree, evaluate(tree)), phrasing, f"{OPENINGS[opening]}\n{body}\n{close}", "\n".join(works))
 
 
 def _labels(tree: Tree) -> list[str]:
@@ -218,20 +218,20 @@ def _labels(tree: Tree) -> list[str]:
     return [*LABELS[: len(tasks)], *(["note"] if len(tasks) < len(tree["args"]) else [])]
 
 
-def gold(tree: Tree) -> Verifier:
+def gold(tree: Tree, value: Value) -> Verifier:
     """Return the verifier of the whole reply, one or more checks a skill, from the tree alone."""
     labels = _labels(tree)
     lines, checks = [], []
-    for i, part in enumerate(tree["args"]):
-        skill, value = OPERATIONS[part["skill"]], evaluate(part)
+    for i, (part, answer) in enumerate(zip(tree["args"], value, strict=True)):
+        skill = OPERATIONS[part["skill"]]
         if part["skill"] in TASKS:
-            lines.append(f"{labels[i]}: {gold_text(value, skill.gives)}")
+            lines.append(f"{labels[i]}: {gold_text(answer, skill.gives)}")
             checks.append(
-                {"check": "field", "label": labels[i], "verifier": verifier_of(skill, value), "skill": skill.name}
+                {"check": "field", "label": labels[i], "verifier": verifier_of(skill, answer), "skill": skill.name}
             )
         else:
-            lines.append(f"note: {value}" if labels else value)
-            checks.extend(_note_checks(part, value, labelled=bool(labels)))
+            lines.append(f"note: {answer}" if labels else answer)
+            checks.extend(_note_checks(part, answer, labelled=bool(labels)))
     return {"kind": "constraints", "gold": "\n".join(lines), "args": {"checks": checks}}
 
 

@@ -174,7 +174,7 @@ class Ints:
         return (
             isinstance(value, list)
             and self.n_lo <= len(value) <= self.n_hi
-            and all(type(v) is int and self.lo <= v <= self.hi for v in value)
+            and (not value or (set(map(type, value)) == {int} and self.lo <= min(value) and max(value) <= self.hi))
         )
 
     def about(self) -> str:

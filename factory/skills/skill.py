@@ -105,6 +105,8 @@ def shown(params: Mapping[str, Any]) -> dict[str, Any]:
 def orjson_text(value: Any) -> str:
     """Return a list as readable JSON: a space after each comma."""
     if type(value) is list:
+        if value and type(value[0]) is int:
+            return str(value)  # lists are of one type; this is the same text, and fast
         return "[" + ", ".join(orjson_text(v) for v in value) + "]"
     return orjson.dumps(value).decode()
 

@@ -8,7 +8,7 @@ edge      {"adapter": name, "params": {...}, "args": [tree]}
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from factory.artifacts.digest import Rng, canonical_json, text_digest
@@ -58,28 +58,37 @@ def evaluate(tree: Tree, x: Value = _SAME) -> Value:
     name = tree.get("skill")
     if name is None:
         return ADAPTERS[tree["adapter"]].apply(evaluate(args[0], x), **tree["params"])
+    values = [evaluate(a, x) for a in args] if len(args) > 1 else (evaluate(args[0], x),)
+    return _apply(name, values, tree["params"])
+
+
+def _apply(name: str, values: Sequence[Value], params: dict[str, Any]) -> Value:
     skill = OPERATIONS[name]
-    first = evaluate(args[0], x)
-    if not skill.x.holds(first):
-        raise OutsideDomain(f"{name} is not made for {str(first)[:60]!r}")
-    if len(args) == 1:
-        return skill.apply(first, **tree["params"])
-    return skill.apply(first, *[evaluate(a, x) for a in args[1:]], **tree["params"])
+    if not skill.x.holds(values[0]):
+        raise OutsideDomain(f"{name} is not made for {str(values[0])[:60]!r}")
+    return skill.apply(*values, **params)
 
 
 def effective(tree: Tree) -> tuple[Value, int]:
-    """Return (value, effective depth): a node counts if its output differs from its main argument on this input."""
+    """Return (value, effective depth): a node counts if its output differs from its main argument on this input.
+
+    Raises as `evaluate` does.
+    """
     args = tree.get("args")
     if args is None:
         return (tree["x"] if "x" in tree else tree["value"]), 0
-    below = [effective(a) for a in args]
-    deepest = max(d for _, d in below)
-    values = [v for v, _ in below]
-    if "adapter" in tree:
-        return ADAPTERS[tree["adapter"]].apply(*values, **tree["params"]), deepest
-    value = OPERATIONS[tree["skill"]].apply(*values, **tree["params"])
-    changes = value != values[0] or type(value) is not type(values[0])
-    return value, deepest + (1 if changes else 0)
+    if len(args) == 1:
+        first, deepest = effective(args[0])
+        values: Sequence[Value] = (first,)
+    else:
+        below = [effective(a) for a in args]
+        values, deepest = [v for v, _ in below], max(d for _, d in below)
+        first = values[0]
+    name = tree.get("skill")
+    if name is None:
+        return ADAPTERS[tree["adapter"]].apply(first, **tree["params"]), deepest
+    value = _apply(name, values, tree["params"])
+    return value, deepest + (value != first or type(value) is not type(first))
 
 
 def nodes(tree: Tree) -> Iterator[Tree]:

@@ -70,13 +70,17 @@ def every_few_days(iso: str, step: int) -> list[int]:
 
 
 def _walk(start: str, days: int, end: str) -> str:
-    """Return how to count from a day to a later day, by days of the year."""
+    """Return how to count from a day to another one, back if `days` is negative, by days of the year."""
     year, n = int(start[:4]), ordinal(start) + days
-    lines = [f"{start} is day {ordinal(start)} of {year}, and {ordinal(start)} + {days} = {n}"]
+    lines = [f"{start} is day {ordinal(start)} of {year}, and {ordinal(start)} {'+-'[days < 0]} {abs(days)} = {n}"]
     while n > 365 + isleap(year):
         lines.append(f"{n} - {365 + isleap(year)} (days of {year}) = {n - 365 - isleap(year)}")
         n -= 365 + isleap(year)
         year += 1
+    while n < 1:
+        year -= 1
+        lines.append(f"{n} + {365 + isleap(year)} (days of {year}) = {n + 365 + isleap(year)}")
+        n += 365 + isleap(year)
     return f"{'; '.join(lines)}. Day {n} of {year} is {end}."
 
 
@@ -161,8 +165,6 @@ SKILLS = (
             "Which date is {days} days after {x}? Answer as YYYY-MM-DD.",
             "A library book is borrowed on {x} and is due {days} days later. On which date (YYYY-MM-DD) is it due?",
             "Add {days} days to the date {x} and give the new date as YYYY-MM-DD.",
-            "A seed is planted on {x} and the plant flowers {days} days later. When does it flower? Write the date as "
-            "YYYY-MM-DD.",
         ),
         steps=lambda x, y, days: _walk(x, days, y),
     ),
@@ -248,21 +250,20 @@ SKILLS = (
         steps=_weekend_steps,
     ),
     Skill(
-        name="date_after_start",
+        name="date_before_end",
         family=FAMILY,
         takes="number",
         gives="date",
-        about="the date a number of days after a start",
+        about="the date a number of days before an end",
         x=Range(1, 3000),
-        knobs={"start": Dates(1998, 2027)},
-        apply=lambda x, start: shifted(start, x),
+        knobs={"end": Dates(1998, 2027)},
+        apply=lambda x, end: shifted(end, -x),
         phrasings=(
-            "Which date is {x} days after {start}? Answer as YYYY-MM-DD.",
-            "A satellite was launched on {start} and worked for {x} days; it failed that many days after the launch. "
-            "On which date (YYYY-MM-DD) did it fail?",
-            "Count {x} days forward from {start}, the next day being number 1. Give the date you reach as YYYY-MM-DD.",
+            "Which date is {x} days before {end}? Answer as YYYY-MM-DD.",
+            "A satellite failed on {end}, {x} days after its launch. On which date (YYYY-MM-DD) was it launched?",
+            "Count {x} days back from {end}, the day before it being number 1. Give the date you reach as YYYY-MM-DD.",
         ),
-        steps=lambda x, y, start: _walk(start, x, y),
+        steps=lambda x, y, end: _walk(end, -x, y),
     ),
     Skill(
         name="weekday_in_days",

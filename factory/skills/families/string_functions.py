@@ -219,8 +219,8 @@ def digits_up(s: str) -> str:
     return s[-1] + s + str(len(s) % 10)
 
 
-def concatenate(s: str, other: str) -> str:
-    return s + other
+def drop_shared(s: str, other: str) -> str:
+    return "".join(c for c in s if c not in other) + other
 
 
 def interlace(s: str, other: str) -> str:
@@ -362,7 +362,10 @@ SKILLS = (
         "raise each digit of the text {x} by 1, 9 becoming 0, or, if it has none, put its last character in front"
         " and the last digit of its length behind",
     ),
-    _skill(concatenate, "append the second text to the text {x}"),
+    _skill(
+        drop_shared,
+        "remove every character that occurs in the second text from the text {x} and append the second text",
+    ),
     _skill(
         interlace,
         "take characters from the text {x} and the second text by turns, the rest of the longer one at the end",

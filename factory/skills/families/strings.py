@@ -104,7 +104,8 @@ def _sum_steps(x: str, y: int) -> str:
         f"{w}: {' + '.join(str(letter_sum(c)) for c in w if letter_sum(c)) or 0} = {t}"
         for w, t in zip(x.split(), totals, strict=True)
     )
-    return f"Letter values: {words}. The total is {' + '.join(map(str, totals))} = {y}."
+    total = f"{' + '.join(map(str, totals))} = {y}" if len(totals) > 1 else y
+    return f"Letter values: {words}. The total is {total}."
 
 
 def _places_steps(x: str, y: list[int]) -> str:

@@ -36,8 +36,10 @@ def _city_count(x: Table, city: str) -> int:
 
 
 def _city_count_steps(x: Table, y: int, city: str) -> str:
-    counts = " + ".join(str(r[COUNT]) for r in x["rows"] if r[CITY] == city)
-    return f"The counts in the rows of {city}: {counts} = {y}."
+    counts = [str(r[COUNT]) for r in x["rows"] if r[CITY] == city]
+    if len(counts) == 1:
+        return f"There is one row of {city}, with the count {y}."
+    return f"The counts in the rows of {city}: {' + '.join(counts)} = {y}."
 
 
 def _dear_value(x: Table, limit: int) -> int:

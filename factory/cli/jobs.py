@@ -1,0 +1,47 @@
+"""`factory jobs` and `factory new`: the jobs that are shipped, and a file to start one's own from."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from factory.cli.console import say, say_table
+from factory.errors import UserError
+from factory.jobs.model import load_job, shipped_jobs
+
+NAME = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
+
+
+@click.command()
+def jobs() -> None:
+    """List the shipped jobs; `factory run NAME` builds one."""
+    rows = []
+    for name in shipped_jobs():
+        job = load_job(name).job
+        rows.append((name, job.rows, ", ".join(dict.fromkeys(entry.recipe for entry in job.recipes))))
+    say_table(("name", "rows", "recipes"), rows, right=frozenset({"rows"}))
+
+
+@click.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def new(name: str, force: bool) -> None:
+    """Write NAME.yaml, a job file with every key explained, and NAME.schema.json, by which editors check it."""
+    from factory.cli.new_job import job_schema, job_text
+
+    if not NAME.fullmatch(name):
+        raise UserError(
+            f"a job's name has small letters, digits and hyphens only, at most 63, and starts with no hyphen;"
+            f" found {name!r} (the file becomes NAME.yaml)"
+        )
+    job, schema = Path(f"{name}.yaml"), Path(f"{name}.schema.json")
+    there = [str(path) for path in (job, schema) if path.exists()]
+    if there and not force:
+        raise UserError(f"{' and '.join(there)} would be overwritten; choose another name, or add --force")
+    job.write_text(job_text(name), encoding="utf-8")
+    schema.write_text(json.dumps(job_schema(), indent=1) + "\n", encoding="utf-8")
+    say(f"wrote {job} and {schema}")
+    say(f"next: factory preview {job}")

@@ -1,0 +1,102 @@
+"""What `factory new` writes: a job file whose every key is explained, and the JSON Schema that editors check it by.
+
+Both come from the job's models, so a key that a model gains is in them at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import yaml
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic.json_schema import models_json_schema
+
+from factory.jobs.model import Job, Mini, ReleaseSpec, SeedSource
+from factory.recipes.registry import RECIPES
+
+# What the models do not say of a key themselves.
+ABOUT = {
+    "kind": "What kind of job this is; build makes a release.",
+    "recipes": "The recipes and their shares of the rows, which add up to 1. Delete those you do not want.",
+}
+# Values of a first job that differ from the defaults: it must run as written, without the extra `embed`.
+START: dict[str, Any] = {"kind": "build", "rows": 1000}
+START_MINI = {"rows": 0}
+START_RECIPE: dict[str, dict[str, Any]] = {"lego": {"cap": 0.25}}  # few topologies, so each needs more room
+START_SEEDS = {"path": "problems.jsonl", "split": "train"}
+
+
+def job_text(name: str) -> str:
+    """Return the text of a first job file."""
+    lines = [
+        f"# yaml-language-server: $schema=./{name}.schema.json",
+        f"# A job of the Skill Factory. Try it: factory preview {name}.yaml, factory plan {name}.yaml.",
+        f"# Build its release: factory run {name}.yaml. Keys with a default may be left out.",
+        "",
+    ]
+    for key, info in Job.model_fields.items():
+        lines += [*_key(key, info, name), ""]
+    return "\n".join(lines)
+
+
+def _key(key: str, info: FieldInfo, name: str) -> Iterator[str]:
+    if key == "recipes":
+        yield f"# {ABOUT[key]}"
+        yield "recipes:"
+        yield from _recipes()
+    elif key == "seeds":
+        yield f"# Optional. {SeedSource.__doc__}"
+        yield from (f"# {line}" for line in _block("seeds", SeedSource, START_SEEDS))
+    elif key == "mini":
+        yield f"# {Mini.__doc__}"
+        yield from _block("mini", Mini, START_MINI)
+    elif key == "release":
+        yield f"# {ReleaseSpec.__doc__}"
+        yield from _block("release", ReleaseSpec, {})
+    else:
+        yield from _line(key, info, {**START, "name": name})
+
+
+def _block(key: str, model: type[BaseModel], start: dict[str, Any]) -> Iterator[str]:
+    yield f"{key}:"
+    for inner, info in model.model_fields.items():
+        yield from (f"  {line}" for line in _line(inner, info, start))
+
+
+def _recipes() -> Iterator[str]:
+    even = round(1 / len(RECIPES), 3)
+    for i, recipe in enumerate(RECIPES.values()):
+        share = even if i else round(1 - even * (len(RECIPES) - 1), 3)
+        yield f"  # {recipe.about[0].upper()}{recipe.about[1:]}."
+        yield f"  # Source: {recipe.paper}."
+        yield f"  - recipe: {recipe.name}"
+        start = {"share": share, **START_RECIPE.get(recipe.name, {})}
+        for key, info in recipe.params.model_fields.items():
+            if key != "recipe":
+                yield from (f"    {line}" for line in _line(key, info, start))
+
+
+def _line(key: str, info: FieldInfo, start: dict[str, Any]) -> Iterator[str]:
+    """Yield a key's explanation and the key; one without a value is commented out."""
+    value = start.get(key, None if info.is_required() else info.get_default(call_default_factory=True))
+    yield f"# {info.description or ABOUT[key]}"
+    yield f"# {key}:" if value is None else f"{key}: {_yaml(value)}"
+
+
+def _yaml(value: object) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=10_000).strip()[1:-1]
+
+
+def job_schema() -> dict[str, Any]:
+    """Return the JSON Schema of job files; a line of `recipes` is any one of the recipes' own parameters."""
+    params: list[type[BaseModel]] = [recipe.params for recipe in RECIPES.values()]
+    models: list[type[BaseModel]] = [Job, *params]
+    refs, shared = models_json_schema([(model, "validation") for model in models])
+    found: dict[str, Any] = shared["$defs"]
+    job = found.pop("Job")
+    found.pop("RecipeParams", None)
+    job["properties"]["recipes"]["items"] = {"anyOf": [refs[(model, "validation")] for model in params]}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **job, "$defs": found}

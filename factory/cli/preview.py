@@ -1,0 +1,68 @@
+"""`factory preview`: a few rows of each recipe, made in memory."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import polars as pl
+
+from factory.cli.console import say
+from factory.cli.options import set_option
+from factory.cli.trial import attempt, cells_of, trial_seeds
+from factory.errors import QuotaUnmet
+from factory.jobs.model import Job, load_job
+from factory.seeds.bank import SeedBank
+
+TURNS = 10
+
+
+@click.command()
+@click.argument("job")
+@click.option("-n", "count", type=click.IntRange(1, 1000), default=3, show_default=True, help="Rows of each recipe.")
+@set_option
+def preview(job: str, count: int, overrides: tuple[str, ...]) -> None:
+    """Show a few rows of each recipe of JOB, levels evenly spread: the prompt, the solver's steps, the gold answer.
+
+    Nothing is written. The rows pass the same gate as those of a release, but they are other rows.
+    """
+    file = load_job(job, overrides)
+    with trial_seeds(file) as seeds:
+        for entry in range(len(file.job.recipes)):
+            for row in _draw(file.job, entry, count, seeds):
+                show_row(row)
+
+
+def _draw(job: Job, entry: int, count: int, seeds: SeedBank | None) -> list[dict[str, Any]]:
+    """Return rows of one line of `recipes` from as many of its cells as there are rows."""
+    cells = cells_of(job, entry)
+    passed: list[pl.DataFrame] = []
+    for turn in range(TURNS):
+        trial = attempt(job, entry, cells * -(-2 * count // cells), seeds, turn)
+        passed.append(trial.passed)
+        if sum(frame.height for frame in passed) >= count:
+            break
+    frame = pl.concat(passed)
+    if not frame.height:
+        why = ", ".join(f"{code}: {n}" for code, n in trial.reasons.most_common(3))
+        raise QuotaUnmet(f"recipe '{job.recipes[entry].recipe}' (recipes.{entry}) made no row that passed ({why})")
+    return spread(frame, count).to_dicts()
+
+
+def spread(frame: pl.DataFrame, count: int) -> pl.DataFrame:
+    """Return `count` rows (or all), their levels spread evenly from the lowest to the highest."""
+    levels = sorted(set(frame["level"]))
+    wanted = [levels[round(i * (len(levels) - 1) / max(count - 1, 1))] for i in range(count)]
+    chosen = pl.DataFrame({"level": wanted}).with_columns(turn=pl.int_range(pl.len()).over("level"))
+    ranked = frame.sort("slot").with_columns(turn=pl.int_range(pl.len()).over("level"))
+    first = ranked.join(chosen, on=["level", "turn"], how="semi")
+    rest = ranked.join(chosen, on=["level", "turn"], how="anti").sort("turn", "level")
+    return pl.concat([first, rest.head(count - first.height)]).sort("level", "turn")
+
+
+def show_row(row: dict[str, Any]) -> None:
+    """Write a candidate for a person."""
+    say(f"== {row['recipe']}, {row['cell']}, {row['split']}: {', '.join(row['skills'])}")
+    say(row["prompt"])
+    say(f"-- steps\n{row['steps']}")
+    say(f"-- gold ({row['verifier']['kind']})\n{row['verifier']['gold']}\n")

@@ -1,0 +1,140 @@
+"""`factory why`: where a row of a release comes from, or why an attempt was rejected."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+
+from factory.cli.console import say
+from factory.cli.options import out_option
+from factory.cli.reading import collect, scan, splits_of
+from factory.errors import UserError
+from factory.release.folder import MANIFEST
+from factory.release.reference import all_releases
+
+SHORTEST = 6
+SHOWN = 5
+
+
+@click.command()
+@click.argument("id_", metavar="ID")
+@out_option
+def why(id_: str, out: Path) -> None:
+    """Tell where the row ID comes from, or why it was rejected; the first six characters or more are enough.
+
+    Looks through the releases under DIR, newest first.
+    """
+    folders = sorted(all_releases(out), key=lambda f: (f / MANIFEST).stat().st_mtime_ns, reverse=True)
+    if not folders:
+        raise UserError(f"there is no release in {out / 'releases'}; build one with `factory run`")
+    folder, full = _find(id_, folders)
+    say(f"id        {full}\nrelease   {folder}")
+    row = _first(folder, "lineage", full)
+    if row is not None:
+        _show_accepted(folder, row)
+    for reject in _rows(folder, "rejects", pl.col("id") == full):
+        _show_reject(folder, reject)
+
+
+def _find(wanted: str, folders: Sequence[Path]) -> tuple[Path, str]:
+    """Return the newest release that knows an id, and the whole id; a prefix must fit one id only."""
+    for folder in folders:
+        if wanted in _ids(folder, pl.col("id") == wanted):
+            return folder, wanted
+    found: dict[str, Path] = {}
+    if len(wanted) >= SHORTEST:
+        for folder in folders:
+            for id_ in _ids(folder, pl.col("id").str.starts_with(wanted)):
+                found.setdefault(id_, folder)
+    if len(found) > 1:
+        raise UserError(f"'{wanted}' fits {len(found)} rows ({', '.join(sorted(found)[:SHOWN])}); give more of the id")
+    if not found:
+        short = f"; give at least {SHORTEST} characters" if len(wanted) < SHORTEST else ""
+        raise UserError(f"none of {len(folders)} releases knows a row '{wanted}'{short}")
+    id_, folder = next(iter(found.items()))
+    return folder, id_
+
+
+def _frames(folder: Path, config: str) -> Iterator[pl.LazyFrame]:
+    for split in splits_of(folder, config):
+        yield scan(folder, config, split)
+
+
+def _ids(folder: Path, wanted: pl.Expr) -> set[str]:
+    frames = [
+        frame.filter(wanted).select("id") for config in ("lineage", "rejects") for frame in _frames(folder, config)
+    ]
+    return set(collect(pl.concat(frames), folder)["id"]) if frames else set()
+
+
+def _rows(folder: Path, config: str, wanted: pl.Expr) -> list[dict[str, Any]]:
+    return [row for frame in _frames(folder, config) for row in collect(frame.filter(wanted), folder).to_dicts()]
+
+
+def _first(folder: Path, config: str, id_: str) -> dict[str, Any] | None:
+    for split in splits_of(folder, config):
+        if split != "mini":
+            found = collect(scan(folder, config, split).filter(pl.col("id") == id_), folder)
+            if found.height:
+                return found.row(0, named=True)
+    return None
+
+
+def _show_accepted(folder: Path, row: dict[str, Any]) -> None:
+    say(f"recipe    {row['recipe']} v{row['recipe_version']}, {row['cell']}, split {row['split']}")
+    say(f"slot      {row['slot_id']}, filled by attempt {row['attempt']}")
+    say(f"skills    {', '.join(row['skills'])}")
+    say(f"depth     {row['effective_depth']} skills changed their input")
+    if row["flags"]:
+        say(f"flags     {', '.join(row['flags'])}")
+    say(f"parents   {', '.join(row['parents']) or 'none: every value was drawn'}")
+    say(f"digest    {row['digest']}")
+    say("-- tree, the last step first")
+    for line in tree_lines(json.loads(row["tree"])):
+        say(line)
+    rl, sft = _first(folder, "rl", row["id"]), _first(folder, "sft", row["id"])
+    if rl is None or sft is None:
+        raise UserError(f"{folder} knows the row but does not hold it; `factory verify {folder}` says what changed")
+    gold = rl["verifier"]["gold"]
+    say(f"-- prompt\n{sft['messages'][0]['content']}")
+    say(f"-- steps\n{steps_of(sft['messages'][-1]['content'], gold)}")
+    say(f"-- gold ({rl['verifier']['kind']})\n{gold}")
+
+
+def steps_of(reply: str, gold: str) -> str:
+    """Return the solver's steps of an assistant's turn: what stands before its answer line."""
+    return reply.removesuffix(gold).rstrip().removesuffix("Answer:").rstrip()
+
+
+def tree_lines(tree: dict[str, Any], depth: int = 0) -> Iterator[str]:
+    """Yield a tree as indented lines: what is done, then what it is done to."""
+    pad = "  " * depth
+    if "args" not in tree:
+        name, value = ("input", tree["x"]) if "x" in tree else ("value", tree["value"])
+        yield f"{pad}{name} {json.dumps(value, ensure_ascii=False)} ({tree['kind']})"
+        return
+    name = tree["skill"] if "skill" in tree else f"by {tree['adapter']}"
+    params = ", ".join(f"{k}={json.dumps(v, ensure_ascii=False)}" for k, v in tree["params"].items())
+    yield f"{pad}{name}({params})" if params else f"{pad}{name}"
+    for arg in tree["args"]:
+        yield from tree_lines(arg, depth + 1)
+
+
+def _show_reject(folder: Path, reject: dict[str, Any]) -> None:
+    say(f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold")
+    twin = reject["twin"]
+    if twin is None:
+        return
+    row = _first(folder, "lineage", twin)
+    if row is None:
+        say(f"twin      {twin}, an earlier seed" if reject["stage"] == "seeds" else f"twin      {twin}")
+        return
+    say(f"twin      {twin}, which was kept: {row['recipe']}, {row['cell']}, split {row['split']}")
+    sft = _first(folder, "sft", twin)
+    if sft is not None:
+        say(f"-- the twin's prompt\n{sft['messages'][0]['content']}")

@@ -1,0 +1,111 @@
+"""The Prefect engine: one task run a shard, so that a run is watched, tagged, limited and retried shard by shard.
+
+Shards are CPU-bound Python, so threads alone would run them one at a time. A task run is a thread that waits for a
+spawned worker process of our own. Prefect's ProcessPoolTaskRunner (3.8.8) was measured and left: a worker that dies
+takes the runner's only pool and the retry with it, since it retries inside the worker; and each worker imports Prefect.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from types import TracebackType
+from typing import Any, TypeVar
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State, TaskRun
+from prefect.futures import PrefectFuture
+from prefect.utilities.annotations import quote
+
+from factory.errors import FactoryError
+from factory.jobs.engine import InProcess
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+RETRIES = 2
+
+
+def worker_died(_task: object, _run: TaskRun, state: State[Any]) -> bool:
+    """Return whether a shard failed because its worker process died; nothing else gets better by trying again."""
+    return isinstance(state.data, BrokenProcessPool)
+
+
+# The store is the cache: Prefect's would key a file by its path and miss that its bytes changed.
+@task(
+    name="shard",
+    task_run_name="{name}, shard {number}",
+    tags={"shard"},
+    cache_policy=NO_CACHE,
+    persist_result=False,
+    retries=RETRIES,
+    retry_condition_fn=worker_died,
+)
+def run_shard(work: Callable[[], Any], name: str, number: int) -> Any:
+    """Return the result of a shard's work."""
+    return work()
+
+
+class PrefectEngine(InProcess):
+    """Worker processes on this machine behind one Prefect task run a shard; `map` is called inside a flow.
+
+    At most two shards a worker are in flight. What travels is a function's name and a small dataclass that refers to
+    artifacts; frames stay on disk.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        super().__init__(workers)
+        self._lock = threading.Lock()
+        self._closed = False
+
+    def map(self, function: Callable[[In], Out], items: Sequence[In], name: str) -> Iterator[Out]:
+        """Yield the results in the order of the items; the first error of a shard is raised as it is."""
+        sent: deque[PrefectFuture[Out]] = deque()
+        for number, item in enumerate(items):
+            if len(sent) == 2 * self.workers:
+                yield sent.popleft().result()
+            sent.append(self._send(partial(self.work, function, item), name, number))
+        while sent:
+            yield sent.popleft().result()
+
+    def _send(self, work: Callable[[], Out], name: str, number: int) -> PrefectFuture[Out]:
+        return run_shard.submit(quote(work), name, number)  # quoted: Prefect would search the task for futures
+
+    def work(self, function: Callable[[In], Out], item: In) -> Out:
+        """Return function(item), made by a worker process; BrokenProcessPool when it died, and the next gets a new one."""
+        pool = self._current()
+        try:
+            return pool.submit(function, item).result()
+        except BrokenProcessPool:
+            self._drop(pool)
+            raise
+
+    def _current(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._closed:
+                raise FactoryError("the run was stopped before this shard was made")
+            return self._open()
+
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
+        with self._lock:
+            if self._pool is pool:
+                self._pool = None
+
+    def close(self) -> None:
+        """Stop the workers; a shard that waits is not made any more."""
+        with self._lock:
+            self._closed = True
+            super().close()
+
+    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+        self.close()
+        if kind is not None and not issubclass(kind, Exception):
+            # Ctrl-C or SIGTERM: the flow would wait for running shards; none can be half, so they end now.
+            for worker in multiprocessing.active_children():
+                worker.terminate()

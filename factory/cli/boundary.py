@@ -18,7 +18,7 @@ from factory.cli.console import emit, say
 from factory.errors import FactoryError
 
 OURS, THEIRS, STOPPED = 1, 2, 130
-JSON = "factory.cli.json"  # in a context's meta once `--json` was seen
+JSON = "factory.cli.json"  # the key in a context's meta that says whether JSON is wanted
 
 DIED = "a worker process died (out of memory?); run again to resume, or use --workers 1"
 REMEDIES = {

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from factory.cli.boundary import boundary
+from factory.cli.boundary import JSON, boundary
 from factory.errors import UserError
 
 COMMANDS: Mapping[str, tuple[str, str]] = {
@@ -79,9 +79,12 @@ class LazyGroup(click.Group):
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
-        """Return the context; `--help` into a closed pipe ends here."""
+        """Return the context, which knows whether JSON is wanted; `--help` into a closed pipe ends here."""
+        wants_json = "--json" in args  # seen before parsing, so that a usage error is told as JSON too
         with boundary():
-            return super().make_context(info_name, args, parent, **extra)
+            ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[JSON] = wants_json
+        return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; what goes wrong becomes one line and an exit code."""

@@ -6,14 +6,6 @@ from pathlib import Path
 
 import click
 
-from factory.cli.boundary import JSON
-
-
-def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
-    ctx.meta[JSON] = value
-    return value
-
-
 out_option = click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -22,10 +14,7 @@ out_option = click.option(
     metavar="DIR",
     help="Where releases and finished work are kept.",
 )
-# Eager, so that a mistake in another option is told as JSON too.
-json_option = click.option(
-    "--json", "as_json", is_flag=True, is_eager=True, callback=_note_json, help="Print JSON on stdout and nothing else."
-)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout and nothing else.")
 set_option = click.option(
     "--set",
     "overrides",

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import click
 import polars as pl
@@ -60,10 +60,10 @@ class Sums:
 
 @click.command()
 @click.argument("ref")
-@click.argument("answers", type=click.File("rb"))
+@click.argument("answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @out_option
 @json_option
-def score(ref: str, answers: IO[bytes], out: Path, as_json: bool) -> None:
+def score(ref: str, answers: str, out: Path, as_json: bool) -> None:
     """Score ANSWERS, JSON lines {"id": ..., "answer": ...} (- is stdin), against a release.
 
     REF is the release's folder, or NAME[@VERSION]. Partial credit is the share of a row's checks that passed, for rows
@@ -71,7 +71,8 @@ def score(ref: str, answers: IO[bytes], out: Path, as_json: bool) -> None:
     """
     folder = find_release(ref, out)
     problems = read_problems(folder)
-    said = read_answers(answers, answers.name, frozenset(problems["id"]))
+    with click.open_file(answers, "rb") as lines:
+        said = read_answers(lines, "stdin" if answers == "-" else answers, frozenset(problems["id"]))
     found = tally(problems, said)
     if as_json:
         emit({"release": str(folder), **_as_json(found)})

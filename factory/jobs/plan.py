@@ -14,6 +14,7 @@ from factory.jobs.model import Job
 from factory.recipes.recipe import Cell, RecipeParams, Request, Seeds
 from factory.recipes.registry import RECIPES
 from factory.skills.library import Library
+from schemas.columns import STRINGS
 from schemas.slots import SLOTS
 
 SHARD_ROWS = 10_000
@@ -77,13 +78,16 @@ def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: in
         )
     same = {"entry": quota.entry, "recipe": recipe, "cell": quota.cell.name, "level": quota.cell.level}
     same |= {"split": quota.split, "replan": replan, "slot": 0}
-    return SLOTS.frame(
-        {
-            **{name: [value] * quota.n for name, value in same.items()},
-            "id": [f"{quota.tag}/{i}" for i in range(quota.n)],
-            "skills": list(planned.skills),
-            "parents": list(planned.parents) or [[]] * quota.n,
-        }
+    parents = pl.lit([], dtype=STRINGS) if planned.parents is None else pl.lit(planned.parents)
+    return (
+        pl.DataFrame({"skills": planned.skills})
+        .select(
+            *(pl.lit(value, dtype=SLOTS.columns[name]).alias(name) for name, value in same.items()),
+            pl.format("{}/{}", pl.lit(quota.tag), pl.int_range(pl.len())).alias("id"),
+            pl.col("skills").cast(STRINGS),
+            parents.alias("parents").cast(STRINGS),
+        )
+        .select(*SLOTS.columns)
     )
 
 

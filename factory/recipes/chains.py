@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, Literal
 
+import numpy as np
+import polars as pl
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng, row_rng
-from factory.recipes.coverage import distinct_tuples, walks
+from factory.recipes.coverage import distinct_tuples, name_lists, walks
 from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
@@ -38,6 +40,7 @@ from factory.skills.families.operators import SEED_PROBLEM
 from factory.skills.library import OPERATIONS, TASKS, find_skill, side
 from factory.skills.skill import BLOCKS, Skill, Value, block, render, verifier_of
 from factory.skills.tree import UNDEFINED, Tree, edge, leaf, node, nodes
+from schemas.columns import STRINGS
 
 MAX_LEVEL = 8
 RESTARTS = 4
@@ -82,9 +85,9 @@ def assign(params: ChainsParams, request: Request) -> Plan:
         return Plan(walks(names, after, level, request.n, request.seed, tag))
     ids = request.seeds.ids(request.split)
     if not ids:
-        return Plan([], [])
+        return Plan(pl.Series([], dtype=STRINGS))
     parents = distinct_tuples(ids, level, request.n, request.seed, tag)
-    return Plan([[SEED_PROBLEM.name] * level for _ in parents], parents)
+    return Plan(name_lists([SEED_PROBLEM.name], np.zeros((request.n, level), dtype=np.int64)), parents)
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
-from factory.recipes.coverage import stream
+from factory.recipes.coverage import name_lists, stream
 from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
@@ -107,7 +107,7 @@ def assign(params: CountdownParams, request: Request) -> Plan:
     """Plan patterns evenly; each tenth one is kept for held-out rows."""
     names = [s for i, s in enumerate(by_signature(request.cell.level)) if (i % 10 == 3) == (request.split == "heldout")]
     order = stream(request.seed, f"countdown/{request.tag}", len(names), request.n)
-    return Plan([[f"countdown{names[i]}"] for i in order.tolist()])
+    return Plan(name_lists([f"countdown{name}" for name in names], order.reshape(-1, 1)))
 
 
 def _fill(pattern: Pattern, target: int, rng: Rng) -> Tree | None:

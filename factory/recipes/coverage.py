@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import combinations
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import polars as pl
+import pyarrow as pa
 
 from factory.artifacts.digest import Rng, hash_order, row_rng
 
@@ -21,9 +22,15 @@ def stream(seed: int, tag: str, size: int, n: int) -> Index:
     return np.argsort(keys, axis=1, kind="stable").reshape(-1)[:n].astype(np.int64)
 
 
-def walks(
-    names: Sequence[str], after: Sequence[Sequence[int]], length: int, n: int, seed: int, tag: str
-) -> list[list[str]]:
+def name_lists(names: Sequence[str], indices: Index) -> pl.Series:
+    """Return the rows of a matrix of indices as lists of names, without a Python object per row."""
+    n, length = indices.shape
+    flat = pl.Series(list(names), dtype=pl.String).gather(indices.reshape(-1))
+    offsets = pa.array(np.arange(n + 1, dtype=np.int64) * length)
+    return pl.Series(pa.LargeListArray.from_arrays(offsets, flat.to_arrow(compat_level=pl.CompatLevel.oldest())))
+
+
+def walks(names: Sequence[str], after: Sequence[Sequence[int]], length: int, n: int, seed: int, tag: str) -> pl.Series:
     """Return n walks over names: `after[i]` are the indices that may follow i. Every choice uses its options evenly."""
     reach = [set(range(len(names)))]  # reach[k]: those from which k more steps are possible
     for _ in range(length - 1):
@@ -35,8 +42,7 @@ def walks(
             rows = np.arange(n) if before < 0 else np.flatnonzero(steps[:, j - 1] == before)
             pool = np.array([i for i in (range(len(names)) if before < 0 else after[before]) if i in able])
             steps[rows, j] = pool[stream(seed, f"{tag}/{j}/{before}", pool.size, rows.size)]
-    table = np.array(names, dtype=object)[steps]
-    return [list(row) for row in table]
+    return name_lists(names, steps)
 
 
 def tuples(names: Sequence[str], allowed: set[frozenset[str]], k: int, n: int, rng: Rng) -> list[list[str]]:
@@ -75,18 +81,18 @@ def _grow(members: list[str], names: Sequence[str], used: dict[frozenset[str], i
     return members
 
 
-def distinct_tuples(ids: Sequence[str], k: int, n: int, seed: int, tag: str) -> list[list[str]]:
-    """Return n ordered k-tuples of ids, each position least-used-first, no id twice in a tuple where there are k."""
-    columns = [stream(seed, f"{tag}/{j}", len(ids), n) for j in range(k)]
-    out: list[list[str]] = []
-    for row in zip(*(c.tolist() for c in columns), strict=True):
-        seen: list[Any] = []
-        for i in row:
-            while i in seen and len(seen) < len(ids):
-                i = (i + 1) % len(ids)
+def distinct_tuples(names: Sequence[str], k: int, n: int, seed: int, tag: str) -> pl.Series:
+    """Return n ordered k-tuples of names, each position least-used-first, no name twice in a tuple if there are k."""
+    table = np.stack([stream(seed, f"{tag}/{j}", len(names), n) for j in range(k)], axis=1)
+    ordered = np.sort(table, axis=1)
+    for row in np.flatnonzero((ordered[:, 1:] == ordered[:, :-1]).any(axis=1)):
+        seen: list[int] = []
+        for i in table[row].tolist():
+            while i in seen and len(seen) < len(names):
+                i = (i + 1) % len(names)
             seen.append(i)
-        out.append([ids[i] for i in seen])
-    return out
+        table[row] = seen
+    return name_lists(names, table)
 
 
 def tuple_rng(seed: int, tag: str) -> Rng:

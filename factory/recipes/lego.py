@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
+from factory.recipes.coverage import name_lists
 from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
@@ -47,7 +49,7 @@ class LegoParams(RecipeParams):
 
 def assign(params: LegoParams, request: Request) -> Plan:
     """Plan the depth asked; the clauses are drawn."""
-    return Plan([[f"lego_depth_{request.cell.level}"]] * request.n)
+    return Plan(name_lists([f"lego_depth_{request.cell.level}"], np.zeros((request.n, 1), dtype=np.int64)))
 
 
 def draw(params: LegoParams, brief: Brief, rng: Rng) -> Draft | Dropped:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict, Field
 
 from factory.artifacts.digest import Rng
@@ -80,10 +81,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The skills, and the seeds to build on, of each of n slots."""
+    """The skills, and the seeds to build on if there are any, of each of n slots: lists of text."""
 
-    skills: list[list[str]]
-    parents: list[list[str]] = field(default_factory=list)
+    skills: pl.Series
+    parents: pl.Series | None = None
 
 
 @dataclass(frozen=True, slots=True)

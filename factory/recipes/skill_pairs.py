@@ -10,6 +10,7 @@ from functools import cache
 from itertools import combinations
 from typing import Any, Literal
 
+import polars as pl
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
@@ -30,6 +31,7 @@ from factory.skills.families.operators import ALL_OF
 from factory.skills.library import CONSTRAINTS, OPERATIONS, TASKS, side
 from factory.skills.skill import BLOCKS, Skill, Value, block, gold_text, render, verifier_of
 from factory.skills.tree import Tree, evaluate, leaf, node
+from schemas.columns import STRINGS
 
 MAX_K = 5
 RESTARTS = 8
@@ -76,7 +78,8 @@ def assign(params: SkillPairsParams, request: Request) -> Plan:
     """Plan k-tuples of skills, least-used pairs first."""
     names = [s.name for s in _pool(request.split)]
     rng = tuple_rng(request.seed, f"skill-pairs/{request.tag}")
-    return Plan(tuples(names, set(allowed_pairs(request.split)), request.cell.level, request.n, rng))
+    planned = tuples(names, set(allowed_pairs(request.split)), request.cell.level, request.n, rng)
+    return Plan(pl.Series(planned, dtype=STRINGS))
 
 
 THINGS = (

@@ -1,7 +1,7 @@
 """Nested problems as a student reads them: the functions printed in a prompt, run in a process of their own.
 
 A prompt of a release is a stranger's text. Its code is parsed, and refused unless it keeps to the small subset of
-Python that string functions need; what is left runs in another process with limits on time, memory, files and processes.
+Python that string functions need; what is left runs in another process with limits on time, memory and files.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ import select
 import subprocess
 import sys
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from types import TracebackType
 from typing import Self
 
@@ -41,6 +42,7 @@ NODES: tuple[type[ast.AST], ...] = (
     ast.Store, ast.And, ast.Or, ast.Add, ast.Sub, ast.Mult, ast.Mod, ast.FloorDiv, ast.Not, ast.USub, ast.Eq,
     ast.NotEq, ast.Lt, ast.LtE, ast.Gt, ast.GtE, ast.In, ast.NotIn,
 )  # fmt: skip
+KNOWN = frozenset(BUILTINS)
 FENCED = re.compile(r"```python\n(.*?)\n```\n(.*)", re.DOTALL)
 ASKED = re.compile(rf"{MAIN}\((\"[^\"\\\n]*\"|'[^'\\\n]*')\)")
 FUNCTION = re.compile(rf"func_[0-9]{{1,3}}|{MAIN}")
@@ -122,7 +124,7 @@ def _fault(part: ast.AST) -> str:
         return f"its code uses the attribute {part.attr[:40]!r}"
     if isinstance(part, ast.Constant) and not _is_plain(part.value):
         return "its code has a constant that is not a text, a truth value or a small whole number"
-    if isinstance(part, ast.Name) and part.id.startswith("_"):
+    if isinstance(part, ast.Name) and part.id.startswith("__"):
         return f"its code uses the name {part.id[:40]!r}"
     return ""
 
@@ -145,16 +147,11 @@ def _check_function(function: ast.FunctionDef) -> None:
     names = [part for part in inside if isinstance(part, ast.Name)]
     own = {arg.arg for arg in given.args} | {name.id for name in names if isinstance(name.ctx, ast.Store)}
     for name in (*own, *(keyword.arg for keyword in inside if isinstance(keyword, ast.keyword))):
-        if name is None or name.startswith("_") or FUNCTION.fullmatch(name):
+        if name is None or name.startswith("__") or FUNCTION.fullmatch(name):
             raise Refused(f"its code uses the name {str(name)[:40]!r}")
-    for name in sorted({name.id for name in names} - own - _allowed()):
+    for name in sorted({name.id for name in names} - own - KNOWN):
         if not FUNCTION.fullmatch(name):
             raise Refused(f"its code uses the name {name[:40]!r}")
-
-
-@cache
-def _allowed() -> frozenset[str]:
-    return frozenset(BUILTINS)
 
 
 def _called(code: str) -> list[str]:
@@ -210,16 +207,10 @@ class Runner:
             return
         child.kill()
         for pipe in (child.stdin, child.stdout):
-            if pipe is not None:
-                _close(pipe)
+            with suppress(BrokenPipeError):
+                if pipe is not None:
+                    pipe.close()
         child.wait()
-
-
-def _close(pipe: object) -> None:
-    try:
-        pipe.close()  # type: ignore[attr-defined]
-    except BrokenPipeError:
-        return
 
 
 def _started() -> subprocess.Popen[bytes]:

@@ -1,4 +1,4 @@
-"""The process that runs printed functions: a JSON line {"code", "x"} in, {"value"} or {"error"} out. See printed_functions.
+"""The process that printed_functions starts: a JSON line {"code", "x"} in, {"value"} or {"error"} out.
 
 Started by its path with `-I -S`, so it imports the standard library alone. What it runs was checked before it was sent;
 the limits here hold for whatever that check let through.

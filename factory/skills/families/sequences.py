@@ -60,11 +60,9 @@ def _additive_steps(x: int, y: list[int], b: int, n: int) -> str:
 
 
 def _below_steps(x: int, y: int, d: int, bound: int) -> str:
-    last = x + (y - 1) * d
-    return (
-        f"From {x} to {bound - 1} it is {bound - 1 - x}, which has room for {y - 1} whole steps of {d}; "
-        f"the last term is {last}. With the first term that makes {y}."
-    )
+    n = (y - x) // d
+    room = f"From {x} to {bound - 1} it is {bound - 1 - x}, which has room for {n} whole steps of {d}"
+    return f"{room}. The last term below {bound} is {x} + {n} × {d} = {y}."
 
 
 def _first_over(x: int, r: int, bound: int) -> int:
@@ -269,21 +267,21 @@ SKILLS = (
         steps=_additive_steps,
     ),
     Skill(
-        name="sequence_terms_below",
+        name="sequence_last_below",
         family=FAMILY,
         takes="number",
         gives="number",
-        about="how many terms of an arithmetic sequence are below a bound",
+        about="the last term of an arithmetic sequence below a bound",
         x=Wide(Range(1, 60), Range(0, 2_900)),
         knobs={"d": Range(2, 15), "bound": Range(100, 3_000)},
         needs=lambda x, d, bound: x + d < bound,
-        apply=lambda x, d, bound: max(0, (bound - 1 - x) // d + 1),
+        apply=lambda x, d, bound: x + max(0, (bound - 1 - x) // d) * d,
         phrasings=(
-            "How many terms of the arithmetic sequence that starts with {x} and grows by {d} are less than {bound}?",
-            "Posts stand along a road, the first at metre {x} and then one every {d} metres. How many posts stand "
-            "before metre {bound} (a post exactly there does not count)?",
-            "Counting up from {x} in steps of {d}, how many numbers smaller than {bound} do you say, the start "
-            "included?",
+            "An arithmetic sequence starts with {x} and grows by {d} each time. What is its largest term that is less "
+            "than {bound}?",
+            "Posts stand along a road, the first at metre {x} and then one every {d} metres. At which metre stands the "
+            "last post before metre {bound} (a post exactly there does not count)?",
+            "Counting up from {x} in steps of {d}, what is the last number smaller than {bound} that you say?",
         ),
         steps=_below_steps,
     ),

@@ -70,12 +70,12 @@ def _image_steps(x: list[int], y: list[int], k: int, m: int) -> str:
 
 
 def _gaps(x: list[int]) -> list[int]:
-    return [b - a for a, b in zip(x, x[1:], strict=False)]
+    return sorted((b - a for a, b in zip(x, x[1:], strict=False)), reverse=True)
 
 
 def _gaps_steps(x: list[int], y: list[int]) -> str:
     pairs = ", ".join(f"{b} - {a} = {b - a}" for a, b in zip(x, x[1:], strict=False))
-    return f"Each number minus the one below it: {pairs}. The list is {orjson_text(y)}."
+    return f"Each number minus the one below it: {pairs}. From largest to smallest: {orjson_text(y)}."
 
 
 def _disjoint_steps(x: list[int], y: bool, other: list[int]) -> str:
@@ -220,15 +220,16 @@ SKILLS = (
         family=FAMILY,
         takes="set",
         gives="list",
-        about="the gaps between neighbours of a set in ascending order",
+        about="the gaps between neighbours of a set, largest first",
         x=PAIRED,
         apply=_gaps,
         phrasings=(
-            "Put the numbers of the set {x} in ascending order and list the gaps (larger minus smaller) between "
-            "neighbours, in that order.",
-            "Trees stand at the metre marks of the set {x} along a road. From the first tree to the last, how many "
-            "metres lie between each tree and the next? Answer with a list.",
-            "List the differences between consecutive numbers of the set {x} when they are sorted ascending.",
+            "Put the numbers of the set {x} in ascending order, take the gaps (larger minus smaller) between "
+            "neighbours and list these gaps from largest to smallest, equal ones each time.",
+            "Trees stand at the metre marks of the set {x} along a road. List the distances in metres between each "
+            "tree and the next one, the longest first and with all repeats.",
+            "Sort the numbers of the set {x}, subtract each one from the next, and give the list of the differences in "
+            "descending order, repeats included.",
         ),
         steps=_gaps_steps,
     ),

@@ -35,6 +35,11 @@ class MissingExtra(UserError):
 
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} needs the extra '{extra}', which is not installed: pip install -e '.[{extra}]'")
+        self._said = (what, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        """Let a worker send it home: an exception is rebuilt from what it was made with."""
+        return MissingExtra, self._said
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -92,17 +92,14 @@ def verify(ctx: click.Context, ref: str, out: Path, as_json: bool) -> None:
     else:
         for name, count in report.checks.items():
             say(f"{name:<28} {count:>11,}")
-        say(f"{report.rows:,} rows checked in {report.seconds:.1f} s: {_verdict(report.problems)}")
+        verdict = "problems were found" if report.problems else "everything holds"
+        say(f"{report.rows:,} rows checked in {report.seconds:.1f} s: {verdict}")
         for problem in report.problems[:SHOWN]:
             say(f"error: {problem}", err=True)
         if len(report.problems) > SHOWN:
-            say(f"error: and {len(report.problems) - SHOWN:,} more problems", err=True)
+            say(f"error: and more; `factory verify {folder} --json` lists them", err=True)
     if report.problems:
         ctx.exit(2)
-
-
-def _verdict(problems: list[str]) -> str:
-    return "everything holds" if not problems else f"{len(problems):,} problem{'s' if len(problems) > 1 else ''}"
 
 
 @click.command()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 In = TypeVar("In")
@@ -46,9 +49,10 @@ class InProcess:
         done: dict[int, Out] = {}
         to_send, to_yield = 0, 0
         while to_yield < len(items):
-            while to_send < len(items) and len(pending) < 2 * self.workers:
-                pending[pool.submit(function, items[to_send])] = to_send
-                to_send += 1
+            with _interrupt_held():
+                while to_send < len(items) and len(pending) < 2 * self.workers:
+                    pending[pool.submit(function, items[to_send])] = to_send
+                    to_send += 1
             finished, _ = wait(pending, return_when=FIRST_COMPLETED)
             for future in finished:
                 done[pending.pop(future)] = future.result()
@@ -75,11 +79,21 @@ class InProcess:
         self.close()
 
 
+@contextmanager
+def _interrupt_held() -> Iterator[None]:
+    """Ignore Ctrl-C while workers may start: they inherit that until `_quiet` runs, and leave no tracebacks behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _quiet(*_: Any) -> None:
     """Leave Ctrl-C to the parent, and end with it: a worker never outlives the run it works for."""
-    import signal
-    import threading
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -67,11 +67,13 @@ def _entry(value: Any) -> Any:
 class Job(Strict):
     """A build: recipes and seeds in, exactly `rows` samples out, as a release."""
 
-    kind: Literal["build"]
+    kind: Literal["build"] = Field(description="What the job does.")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$", description="Name of the job and of its releases.")
     seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random choice.")
     rows: int = Field(gt=0, le=1_000_000_000, description="Slots to fill: train and heldout rows together.")
-    recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(min_length=1)
+    recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(
+        min_length=1, description="The methods to draw rows with, and their shares."
+    )
     seeds: SeedSource | None = None
     mini: Mini = Mini()
     max_attempts: int = Field(default=2, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
@@ -96,7 +98,7 @@ class JobFile:
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """Return the first problem of a validation error as one sentence, with the nearest valid key."""
-    first = error.errors()[0]
+    first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")  # a misspelt key explains a missing one
     place = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
         return f"unknown key '{place}'{nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"

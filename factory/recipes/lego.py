@@ -39,6 +39,7 @@ class LegoParams(RecipeParams):
     recipe: Literal["lego"]
     levels: tuple[int, ...] = levels_field(5)
     chain: int = Field(default=5, ge=1, le=MAX_LEVEL, description="Clauses in each problem; a level is the one asked.")
+    cap: float = Field(default=0.25, gt=0, le=1, description="Largest share of rows with one run of keep and not.")
     heldout: float = Field(default=0.0, ge=0, le=0, description="LEGO has one skill, so nothing can be held out.")
 
     @field_validator("levels")

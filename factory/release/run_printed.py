@@ -21,7 +21,7 @@ BUILTINS = (
 )  # fmt: skip
 MAIN = "main_solution"
 SECONDS = 1.0  # computing time of one call
-GRACE = 2  # more seconds, after which the process is killed: a loop inside the interpreter hears no signal
+GRACE = 1  # more seconds, after which the process is killed: a loop inside the interpreter hears no signal
 MEMORY = 512 * 2**20
 LONGEST = 4_000
 COMPILED = 256

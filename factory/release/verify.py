@@ -294,7 +294,7 @@ def _joined(files: Files, split: str, same_order: bool) -> Iterator[dict[str, pl
         }
 
 
-def _with_ids(paths: Sequence[Path], ids: pl.Series) -> pl.DataFrame:
+def _with_ids(paths: list[Path], ids: pl.Series) -> pl.DataFrame:
     return pl.scan_parquet(paths).filter(pl.col("id").is_in(ids.implode())).collect()
 
 

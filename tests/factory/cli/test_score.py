@@ -70,7 +70,7 @@ def test_a_person_sees_the_rates_by_recipe(factory: Factory, built: Path, proble
 
 def constrained(*skills: str) -> dict[str, Any]:
     """A row whose reply must be short, lowercase and free of digits."""
-    checks = [{"check": "max_words", "n": 3}, {"check": "lowercase"}, {"check": "no_digits"}]
+    checks: list[dict[str, Any]] = [{"check": "max_words", "n": 3}, {"check": "lowercase"}, {"check": "no_digits"}]
     args = json.dumps({"checks": [{**check, "skill": skill} for check, skill in zip(checks, skills, strict=True)]})
     verifier = {"kind": "constraints", "gold": "a b", "args": args}
     return {"id": "x", "split": "train", "recipe": "r", "level": 1, "skill": list(skills), "verifier": verifier}

@@ -81,20 +81,18 @@ class InProcess:
 
 @contextmanager
 def _interrupt_held() -> Iterator[None]:
-    """Ignore Ctrl-C while workers may start: they inherit that until `_quiet` runs, and leave no tracebacks behind."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """Hold Ctrl-C back while workers may start: they inherit that until `_quiet` runs, and leave no tracebacks."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _quiet(*_: Any) -> None:
     """Leave Ctrl-C to the parent, and end with it: a worker never outlives the run it works for."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     parent = multiprocessing.parent_process()
     assert parent is not None
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()

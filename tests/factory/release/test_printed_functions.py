@@ -70,7 +70,7 @@ HOSTILE = {
     "format string": "return '{0.__class__}'.format(s)",
     "f-string": "return f'{s}'",
     "dunder name": "return __builtins__",
-    "open": "return open('/etc/passwd').read()",
+    "open": "return str(open('/etc/passwd'))",
     "eval": "return eval(s)",
     "getattr": "return getattr(s, 'upper')()",
     "type": "return type(s)",

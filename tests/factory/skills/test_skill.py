@@ -228,7 +228,8 @@ def test_fitting_parameters_make_a_well_posed_problem_of_a_given_input(skill: Sk
 
 @every_skill
 def test_nothing_fits_an_input_outside_the_domain(skill: Skill) -> None:
-    assert all(skill.fit(rng_of(skill, "none"), x) is None for x in (None, 0.5, {"no": "such"}, []))
+    outside: list[Any] = [None, 0.5, {"no": "such"}, []]
+    assert all(skill.fit(rng_of(skill, "none"), x) is None for x in outside)
 
 
 def test_an_unknown_skill_is_refused_with_the_nearest_one() -> None:

@@ -1,21 +1,22 @@
 """The Prefect engine: one task run a shard, so that a run is watched, tagged, limited and retried shard by shard.
 
-Shards are CPU-bound Python, so threads alone would run them one at a time. A task run is a thread that waits for a
-spawned worker process of our own. Prefect's ProcessPoolTaskRunner (3.8.8) was measured and left: a worker that dies
-takes the runner's only pool and the retry with it, since it retries inside the worker; and each worker imports Prefect.
+Shards are CPU-bound Python, so threads alone would run them one at a time: a task run is a thread that waits for a
+spawned worker process of our own. Prefect's ProcessPoolTaskRunner (3.8.8) is no substitute. It retries inside the
+worker, so a worker that was killed hung the flow for good; and as each of its workers imports Prefect, a build of
+40,000 rows on two cores took 25.9 s and 1,270 MB, where this one takes 22.2 s and 1,000 MB, and no Prefect 22.9 s.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
@@ -49,6 +50,8 @@ def worker_died(_task: object, _run: TaskRun, state: State[Any]) -> bool:
 )
 def run_shard(work: Callable[[], Any], name: str, number: int) -> Any:
     """Return the result of a shard's work."""
+    # Work starts worker processes from this thread, and one that Ctrl-C reaches before it is ready leaves a traceback.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     return work()
 
 
@@ -75,10 +78,11 @@ class PrefectEngine(InProcess):
             yield sent.popleft().result()
 
     def _send(self, work: Callable[[], Out], name: str, number: int) -> PrefectFuture[Out]:
-        return run_shard.submit(quote(work), name, number)  # quoted: Prefect would search the task for futures
+        quoted = cast("Callable[[], Out]", quote(work))  # or Prefect would search what it refers to for futures
+        return run_shard.submit(quoted, name, number)
 
     def work(self, function: Callable[[In], Out], item: In) -> Out:
-        """Return function(item), made by a worker process; BrokenProcessPool when it died, and the next gets a new one."""
+        """Return function(item) from a worker process; BrokenProcessPool when it died, and the next call gets a new one."""
         pool = self._current()
         try:
             return pool.submit(function, item).result()
@@ -103,9 +107,9 @@ class PrefectEngine(InProcess):
             self._closed = True
             super().close()
 
-    def __exit__(self, kind: type[BaseException] | None = None, *_: object) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
-        if kind is not None and not issubclass(kind, Exception):
+        if isinstance(error[0], type) and not issubclass(error[0], Exception):
             # Ctrl-C or SIGTERM: the flow would wait for running shards; none can be half, so they end now.
             for worker in multiprocessing.active_children():
                 worker.terminate()

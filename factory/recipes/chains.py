@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -132,8 +132,7 @@ def _follows(skill: Skill, other: Skill) -> bool:
     return fits * 4 >= TRIALS * 3 and follows * 4 >= TRIALS * 3
 
 
-@dataclass(frozen=True, slots=True)
-class _Link:
+class _Link(NamedTuple):
     """A skill joined to an answer: through which adapter, with which knobs, what it gets and what it gives."""
 
     adapter: Adapter | None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,22 @@ from factory.recipes.countdown import LEAF, SIGNS, Pattern, by_signature
 from factory.recipes.registry import RECIPES
 from factory.release.printed_functions import Refused, Runner, read_prompt
 from factory.release.stored_tree import BadTree, read_tree
-from factory.skills.library import SKILLS
+from factory.skills.families.operators import ALL_OF, KEEP, NEGATE, SEED_PROBLEM
+from factory.skills.library import CONSTRAINTS, FUNCTIONS, SKILLS, TASKS
 from factory.skills.skill import Value
 from factory.skills.tree import UNDEFINED, OutsideDomain, Tree, canonical, effective, nodes, topology
 
 Row = Mapping[str, Any]
 MAX_NUMBERS = 5  # of a Countdown problem
+
+# What a recipe's trees are made of: a row under another recipe's name would miss its own checks.
+POOLS: Mapping[str, Collection[str]] = {
+    "chains": {*TASKS, SEED_PROBLEM.name},
+    "nested": FUNCTIONS,
+    "skill-pairs": {*TASKS, *CONSTRAINTS, ALL_OF.name},
+    "countdown": SIGNS,
+    "lego": {KEEP.name, NEGATE.name},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +82,10 @@ def _tree_fault(stored: Stored) -> str:
 
 def _skills_fault(stored: Stored) -> str:
     row, tree = stored.row, stored.tree
-    used = sorted({part["skill"] for part in nodes(tree)} & SKILLS.keys())
+    parts = {part["skill"] for part in nodes(tree)}
+    if strangers := sorted(parts.difference(POOLS.get(row["recipe"], parts))):
+        return f"recipe {row['recipe']} has no {', '.join(strangers)}"
+    used = sorted(parts & SKILLS.keys())
     told = [str(name) for name in row["skills"]]
     if used != sorted(set(told) & SKILLS.keys()):
         return f"the tree uses {', '.join(used) or 'none'}, told are {', '.join(told)}"

@@ -117,7 +117,7 @@ class _Reading:
             raise BadTree(f"{skill.name} is not the root")
         _check_params(skill.name, part["params"], OPERATOR_PARAMS.get(skill.name, skill.knobs))
         args = self._args(part["args"], depth)
-        if len(args) != skill.arity and not (skill is ALL_OF and args):
+        if not args or (len(args) != skill.arity and skill is not ALL_OF):
             raise BadTree(f"{skill.name} has {len(args)} arguments")
         if skill is ALL_OF:
             return skill.gives, [value for _, value in args]

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,7 @@ def _check_sums(folder: Path, manifest: Manifest, found: Findings) -> None:
 # ------------------------------------------------------------------------------------------------------- contracts
 
 
+@cache
 def _contract(config: str) -> Mapping[str, pl.DataType] | None:
     """Return the columns of a config, as its view gives them for samples."""
     if config in ("skills", "rejects"):
@@ -358,6 +360,8 @@ def _check_view(where: str, wanted: pl.DataFrame, there: pl.DataFrame, found: Fi
     there = there.select(wanted.columns)
     differs = _as_json(wanted) != _as_json(there)
     found.checks["views_agree"] += wanted.height - int(differs.sum())
+    if not differs.any():
+        return
     wanted, there = wanted.filter(differs), there.filter(differs)
     columns = {
         name: (_as_json(wanted.select(name)) != _as_json(there.select(name))).to_list() for name in wanted.columns

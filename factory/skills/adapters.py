@@ -61,14 +61,14 @@ def proposals(rng: Rng, y: int) -> Iterator[tuple[Adapter | None, dict[str, Any]
 
     The last one reduces any number to a small range, so that a chain can always go on.
     """
-    small = rng.between(2, 9)
-    options: list[tuple[Adapter | None, dict[str, Any]]] = [
-        (None, {}),
-        (AFFINE, {"a": rng.between(1, 4), "b": rng.between(1, 30)}),
-        (AFFINE, {"a": small, "b": -rng.between(1, 9)}),
-    ]
-    if y >= 2:
-        options.append((CONVERT, {"unit": rng.below(len(CONVERSIONS))}))
-    yield from rng.shuffled(options)
+    for way in rng.shuffled("=+-u" if y >= 2 else "=+-"):
+        if way == "=":
+            yield None, {}
+        elif way == "+":
+            yield AFFINE, {"a": rng.between(1, 4), "b": rng.between(1, 30)}
+        elif way == "-":
+            yield AFFINE, {"a": rng.between(2, 9), "b": -rng.between(1, 9)}
+        else:
+            yield CONVERT, {"unit": rng.below(len(CONVERSIONS))}
     yield REMAINDER, {"m": rng.between(11, 97), "b": rng.between(2, 40)}
     yield REMAINDER, {"m": rng.between(5, 10), "b": rng.between(2, 4)}

@@ -97,9 +97,12 @@ class Skill:
                 )
 
 
-def shown(params: Mapping[str, Any]) -> dict[str, Any]:
+def shown(params: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return parameters as they are shown in a template: lists as JSON, the rest as they are."""
-    return {k: orjson_text(v) if type(v) is list else v for k, v in params.items()}
+    for value in params.values():
+        if type(value) is list:
+            return {k: orjson_text(v) if type(v) is list else v for k, v in params.items()}
+    return params
 
 
 def orjson_text(value: Any) -> str:

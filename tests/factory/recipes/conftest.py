@@ -6,11 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
 import pytest
 
 from factory.artifacts.digest import canonical_json, row_rng
 from factory.gates.verify import judge
-from factory.recipes.recipe import Brief, Cell, Draft, Dropped, Plan, RecipeParams, Request, Seeds
+from factory.recipes.recipe import Brief, Cell, Draft, Dropped, RecipeParams, Request, Seeds
 from factory.recipes.registry import RECIPES
 
 
@@ -18,6 +19,7 @@ from factory.recipes.registry import RECIPES
 class Row:
     """A draft and the slot it was drawn for."""
 
+    recipe: str
     brief: Brief
     draft: Draft
 
@@ -32,14 +34,12 @@ class Row:
         stored = {**made.verifier, "args": canonical_json(made.verifier["args"]).decode()}
         return type(judge(self.recipe, self.brief.level, made.tree, stored, made.steps, 7)) is int
 
-    recipe: str = ""
-
 
 @dataclass(frozen=True)
 class Drawn:
     """Planned slots of one cell, and the rows that came of them."""
 
-    plan: Plan
+    planned: list[list[str]]
     rows: list[Row]
     dropped: list[Dropped]
 
@@ -57,18 +57,24 @@ def draw() -> Draw:
         made = params_of(recipe, **params)
         request = Request(Cell(f"level={level}", level), split, n, seed, f"0/level={level}/{split}", seeds)
         plan = RECIPES[recipe].assign(made, request)
-        parents = plan.parents or [[]] * len(plan.skills)
+        skills_of, parents_of = as_lists(plan.skills), as_lists(plan.parents)
         out, dropped = [], []
-        for i, (skills, of) in enumerate(zip(plan.skills, parents, strict=True)):
+        for i, skills in enumerate(skills_of):
+            of = parents_of[i] if parents_of else []
             brief = Brief(level, split, skills, of, seeds)
             drawn = RECIPES[recipe].draw(made, brief, row_rng(seed, "draw", f"{request.tag}/{i}"))
             if isinstance(drawn, Draft):
-                out.append(Row(brief, drawn, recipe))
+                out.append(Row(recipe, brief, drawn))
             else:
                 dropped.append(drawn)
-        return Drawn(plan, out, dropped)
+        return Drawn(skills_of, out, dropped)
 
     return rows
+
+
+def as_lists(planned: Any) -> list[list[str]]:
+    """Return what a recipe planned as plain lists."""
+    return pl.Series("planned", planned, dtype=pl.List(pl.String)).to_list()
 
 
 def params_of(recipe: str, **params: Any) -> RecipeParams:

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
+import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -11,7 +13,12 @@ from factory.recipes.coverage import distinct_tuples, stream, tuples, walks
 
 NAMES = [f"s{i}" for i in range(9)]
 PAIRS = {frozenset(pair) for pair in combinations(NAMES, 2)}
+LISTS = pl.List(pl.String)
 seeds = st.integers(0, 99)
+
+
+def as_lists(planned: Any) -> list[list[str]]:
+    return pl.Series("planned", planned, dtype=LISTS).to_list()
 
 
 @given(seeds, st.integers(1, 20), st.integers(0, 70))
@@ -35,7 +42,7 @@ def test_streams_of_other_seeds_and_tags_differ() -> None:
 
 def test_a_walk_takes_only_steps_that_are_allowed_and_uses_them_evenly() -> None:
     after = [[1, 2], [2], [0, 1, 3], []]
-    made = walks("abcd", after, 4, 60, 1, "tag")
+    made = as_lists(walks("abcd", after, 4, 60, 1, "tag"))
     assert len(made) == 60
     steps = Counter(step for walk in made for step in zip(walk, walk[1:], strict=False))
     assert set(steps) == {(a, "abcd"[j]) for a, options in zip("abcd", after, strict=True) for j in options}
@@ -44,7 +51,7 @@ def test_a_walk_takes_only_steps_that_are_allowed_and_uses_them_evenly() -> None
 
 
 def test_a_walk_never_runs_into_a_dead_end() -> None:
-    made = walks("abcd", [[1, 3], [0, 3], [3], []], 3, 40, 1, "tag")
+    made = as_lists(walks("abcd", [[1, 3], [0, 3], [3], []], 3, 40, 1, "tag"))
     assert all(len(walk) == 3 and "d" not in walk[:2] for walk in made)
 
 
@@ -78,12 +85,12 @@ def test_no_tuple_holds_a_pair_that_is_not_allowed(seed: int, k: int) -> None:
 
 @given(seeds, st.integers(1, 4), st.integers(0, 40))
 def test_tuples_of_seeds_hold_no_seed_twice_and_begin_with_all_evenly(seed: int, k: int, n: int) -> None:
-    made = distinct_tuples(NAMES, k, n, seed, "tag")
+    made = as_lists(distinct_tuples(NAMES, k, n, seed, "tag"))
     assert all(len(set(ids)) == k for ids in made)
     firsts = Counter(ids[0] for ids in made)
     assert not made or max(firsts[i] for i in NAMES) - min(firsts[i] for i in NAMES) <= 1
 
 
 def test_a_tuple_longer_than_its_pool_repeats_only_then() -> None:
-    made = distinct_tuples(["a", "b"], 3, 8, 1, "tag")
+    made = as_lists(distinct_tuples(["a", "b"], 3, 8, 1, "tag"))
     assert all(len(set(ids)) == 2 and len(ids) == 3 for ids in made)

@@ -1,0 +1,118 @@
+"""`factory flow`: jobs as Prefect flows. Prefect is imported when a flow runs, so that `--help` is quick."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from factory.cli.console import emit, say
+from factory.cli.options import json_option, out_option, set_option
+from factory.cli.progress import watching
+from factory.cli.run import stoppable
+from factory.errors import MissingExtra, UserError
+from factory.jobs.model import load_job
+from factory.jobs.report import Nobody, Watcher
+
+NO_TELEMETRY = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+# Prefect logs a failed flow with its traceback. The terminal gets our one line; Prefect's server still keeps the log.
+QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+PATIENCE = 60  # seconds for the local server to start; Prefect's own 20 are too few on a busy machine
+
+
+@click.group()
+def flow() -> None:
+    """Run jobs with Prefect, which watches, tags and retries them shard by shard."""
+
+
+@flow.command()
+@click.argument("job")
+@set_option
+@out_option
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Show Prefect's log instead of progress.")
+@json_option
+def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, verbose: bool, as_json: bool) -> None:
+    """Build a release from JOB as a Prefect flow; its bytes are those of `factory run`.
+
+    The flow reports to the server of your Prefect profile or PREFECT_API_URL. Without one, a server of its own is
+    started for the run, which keeps its files in DIR/prefect.
+    """
+    load_job(job, overrides)  # a mistake in it is told before a server is started
+    os.environ.update(NO_TELEMETRY | ({} if verbose else QUIET))
+    if find_spec("prefect") is None:
+        raise MissingExtra("running a flow", "flows")
+    shown: AbstractContextManager[Watcher] = nullcontext(Nobody()) if verbose else watching(quiet=as_json)
+    with stoppable(), reachable_server(out), shown as watcher:
+        built = _build(watcher, job=job, set=overrides, out=str(out), workers=workers)
+    if as_json:
+        emit(built)
+    else:
+        _sum_up(built)
+
+
+def _build(watcher: Watcher, **parameters: Any) -> dict[str, Any]:
+    from flows.build import WATCHER, build
+
+    before = WATCHER.set(watcher)
+    try:
+        built: dict[str, Any] = build(**parameters)
+        return built
+    finally:
+        WATCHER.reset(before)
+
+
+@contextmanager
+def reachable_server(out: Path) -> Iterator[None]:
+    """Have a Prefect server that answers inside: the configured one, else one of our own with its files in out/prefect.
+
+    UserError when none answers.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    url = PREFECT_API_URL.value()
+    if url is None:
+        say("starting a local Prefect server, about 10 s (set PREFECT_API_URL to use a running one)", err=True)
+    with temporary_settings({} if url else _local(out)):
+        problem = _problem()
+        if problem is not None:
+            where = f"at {url} (PREFECT_API_URL or your Prefect profile); start it" if url else "here; see -v"
+            raise UserError(f"no Prefect server answers {where}: {problem}; `factory run` needs none")
+        yield
+
+
+def _local(out: Path) -> Mapping[Any, Any]:
+    from prefect import settings
+
+    home = (out / "prefect").absolute()
+    home.mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
+    return {
+        settings.PREFECT_HOME: home,
+        settings.PREFECT_SERVER_EPHEMERAL_ENABLED: True,
+        settings.PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: PATIENCE,
+    }
+
+
+def _problem() -> Exception | None:
+    """Return why the server does not answer, or None; a local one is started by the client."""
+    from prefect.client.orchestration import get_client
+
+    try:
+        with get_client(sync_client=True) as client:
+            return client.api_healthcheck()
+    except RuntimeError as error:
+        return error
+
+
+def _sum_up(built: Mapping[str, Any]) -> None:
+    cached = all(stage["cached"] for stage in built["stages"])
+    say(f"release  {built['release']}")
+    say(f"rows     {built['rows']:,} in {built['seconds']:.1f} s{' (everything was there already)' if cached else ''}")
+    say(f"look     factory card {built['release']}")

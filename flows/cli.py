@@ -18,11 +18,11 @@ from factory.cli.run import stoppable
 from factory.errors import MissingExtra, UserError
 from factory.jobs.model import load_job
 from factory.jobs.report import Nobody, Watcher
+from flows.server import local_server
 
 NO_TELEMETRY = {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
 # Prefect logs a failed flow with its traceback. The terminal gets our one line; Prefect's server still keeps the log.
 QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
-PATIENCE = 60  # seconds for the local server to start; Prefect's own 20 are too few on a busy machine
 
 
 @click.group()
@@ -50,7 +50,7 @@ def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, ve
     if find_spec("prefect") is None:
         raise MissingExtra("running a flow", "flows")
     shown: AbstractContextManager[Watcher] = nullcontext(Nobody()) if verbose else watching(quiet=as_json)
-    with stoppable(), reachable_server(out), shown as watcher:
+    with stoppable(), server(out, verbose=verbose), shown as watcher:
         built = _build(watcher, job=job, set=overrides, out=str(out), workers=workers)
     if as_json:
         emit(built)
@@ -70,45 +70,35 @@ def _build(watcher: Watcher, **parameters: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def reachable_server(out: Path) -> Iterator[None]:
+def server(out: Path, *, verbose: bool = False) -> Iterator[None]:
     """Have a Prefect server that answers inside: the configured one, else one of our own with its files in out/prefect.
 
-    UserError when none answers.
+    UserError when the configured one does not answer.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
-    url = PREFECT_API_URL.value()
-    if url is None:
-        say("starting a local Prefect server, about 10 s (set PREFECT_API_URL to use a running one)", err=True)
-    with temporary_settings({} if url else _local(out)):
-        problem = _problem()
-        if problem is not None:
-            where = f"at {url} (PREFECT_API_URL or your Prefect profile); start it" if url else "here; see -v"
-            raise UserError(f"no Prefect server answers {where}: {problem}; `factory run` needs none")
+    configured = PREFECT_API_URL.value()
+    if configured:
+        _knock(configured)
+        yield
+        return
+    say("starting a local Prefect server, about 10 s (set PREFECT_API_URL to use a running one)", err=True)
+    home = (out / "prefect").absolute()
+    url = local_server(home, verbose=verbose)
+    with temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: url}):
         yield
 
 
-def _local(out: Path) -> Mapping[Any, Any]:
-    from prefect import settings
-
-    home = (out / "prefect").absolute()
-    home.mkdir(parents=True, exist_ok=True)  # Prefect makes no parents
-    return {
-        settings.PREFECT_HOME: home,
-        settings.PREFECT_SERVER_EPHEMERAL_ENABLED: True,
-        settings.PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: PATIENCE,
-    }
-
-
-def _problem() -> Exception | None:
-    """Return why the server does not answer, or None; a local one is started by the client."""
+def _knock(url: str) -> None:
     from prefect.client.orchestration import get_client
 
-    try:
-        with get_client(sync_client=True) as client:
-            return client.api_healthcheck()
-    except RuntimeError as error:
-        return error
+    with get_client(sync_client=True) as client:
+        problem = client.api_healthcheck()
+    if problem is not None:
+        raise UserError(
+            f"no Prefect server answers at {url} ({problem}); start it, set another PREFECT_API_URL, or choose another"
+            " Prefect profile"
+        )
 
 
 def _sum_up(built: Mapping[str, Any]) -> None:

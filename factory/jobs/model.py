@@ -76,8 +76,9 @@ class Job(Strict):
     )
     seeds: SeedSource | None = None
     mini: Mini = Mini()
-    max_attempts: int = Field(default=2, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
-    replans: int = Field(default=12, ge=0, le=50, description="How often a slot is planned anew inside its cell.")
+    # One: a second attempt at the same skills passed in 41 % of cases, one at fresh skills in 92 %.
+    max_attempts: int = Field(default=1, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
+    replans: int = Field(default=24, ge=0, le=50, description="How often a slot is planned anew inside its cell.")
     release: ReleaseSpec = ReleaseSpec()
 
     @model_validator(mode="after")

@@ -11,6 +11,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from factory.artifacts.store import Store
 from factory.jobs.engine import InProcess
 from factory.jobs.model import Job, parse_job
@@ -35,9 +37,9 @@ def build_rows(rows: int, folder: Path) -> dict[str, Any]:
         made = Filling(bench_job(rows), store, engine, report, None).run()
         samples = sample_shards(made, rows, store, engine, report)
         ended = time.monotonic()
-    accepted = sum(artifact.scan().select("id").collect().height for artifact in samples)
+    prompts = np.concatenate([artifact.read(["prompt"])["prompt"].hash().to_numpy() for artifact in samples])
     stages = {stage.name: stage.as_json() for stage in report.stages.values()}
-    return {"accepted": accepted, "ended": ended, "stages": stages}
+    return {"accepted": prompts.size, "distinct": np.unique(prompts).size, "ended": ended, "stages": stages}
 
 
 if __name__ == "__main__":

@@ -38,10 +38,15 @@ AT_LEAST, AIM = 10_000, 25_000  # rows/s
 BELOW_GIB = 2.0
 FLAT = 1.2  # peak of the large run over the peak of the small one
 
-OURS = (
-    "one answer from 1 to 8 linked steps; gold recomputed, 6 scorings a row, problems and prompts deduplicated, Parquet"
-)
-THEIRS = "one question; its answer scored once; nothing recomputed or deduplicated; JSON lines"
+OURS = """\
+factory        plans skills and levels, draws 1 to 8 linked steps, recomputes every gold from the stored tree, scores
+               the gold, a whole reply and four wrong answers, drops repeated problems, repeated prompts and rows over
+               a cap, draws again until every slot is filled, and writes durable Parquet (samples and all before them).
+               Timed from the start of its process."""
+THEIRS = """
+reasoning-gym  draws one question, scores its own answer once, and writes JSON lines (question, answer, metadata). No
+               gate, no second derivation of the answer, no dedupe: rows that repeat a question stay. Timed from when
+               its two processes have imported everything."""
 
 
 class Failed(Exception):
@@ -56,7 +61,7 @@ class Measured:
     accepted: int
     seconds: float
     peak: Peak
-    distinct: int
+    distinct: int  # prompts
     stages: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
@@ -70,7 +75,7 @@ def measure_ours(rows: int) -> Measured:
     began = time.monotonic()
     found, peak = run_aside([sys.executable, "-m", "benchmarks.build_rows", str(rows)], f"the build of {rows} rows")
     seconds = found["ended"] - began
-    return Measured(f"factory {rows:,}", found["accepted"], seconds, peak, found["accepted"], found["stages"])
+    return Measured(f"factory {rows:,}", found["accepted"], seconds, peak, found["distinct"], found["stages"])
 
 
 def measure_peer(dataset: str) -> Measured:
@@ -105,7 +110,7 @@ def peers_python() -> Path:
 
 def install_peers() -> None:
     """Make the peers' environment, unless it is there."""
-    if not peers_python().exists():
+    if not (PEERS_ENV / "bin" / "pip").exists():
         subprocess.run([sys.executable, "-m", "venv", str(PEERS_ENV)], check=True)
     pip = [str(peers_python()), "-m", "pip", "--disable-pip-version-check", "install", "-q", PEERS_WANT]
     if subprocess.run(pip, check=False).returncode:
@@ -144,8 +149,8 @@ def tell(runs: Sequence[Measured], asked: dict[str, dict[str, float]]) -> None:
             f"{run.name:<34}{run.accepted:>11,}{run.distinct:>11,}{run.seconds:>9.1f}{run.rate:>9,.0f}"
             f"{tree:>10.2f}{process:>13.2f}"
         )
-    print(f"\ntree: peak {runs[0].peak.measure} of all processes together; largest: peak RSS of one process")
-    print(f"factory: {OURS}\nreasoning-gym: {THEIRS}\n")
+    print(f"(tree: peak {runs[0].peak.measure} of all processes of a run; largest: peak RSS of one of them)\n")
+    print(OURS + (THEIRS if len(runs) > 2 else "") + "\n")
     large = max((run for run in runs if run.stages), key=lambda run: run.accepted)
     for name, stage in large.stages.items():
         print(f"{name:<10}{stage['rows_in']:>12,} in{stage['rows_out']:>12,} out{stage['seconds']:>9.1f} s waited for")

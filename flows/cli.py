@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
@@ -49,6 +50,7 @@ def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, ve
     os.environ.update(NO_TELEMETRY | ({} if verbose else QUIET))
     if find_spec("prefect") is None:
         raise MissingExtra("running a flow", "flows")
+    signal.siginterrupt(signal.SIGINT, True)  # Polars' handler lets waits go on, so Ctrl-C sat out the running shards
     shown: AbstractContextManager[Watcher] = nullcontext(Nobody()) if verbose else watching(quiet=as_json)
     with stoppable(), server(out, verbose=verbose), shown as watcher:
         built = _build(watcher, job=job, set=overrides, out=str(out), workers=workers)
@@ -75,17 +77,17 @@ def server(out: Path, *, verbose: bool = False) -> Iterator[None]:
 
     UserError when the configured one does not answer.
     """
-    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
+    from prefect.settings import PREFECT_API_URL, PREFECT_HOME, PREFECT_UI_URL, temporary_settings
 
     configured = PREFECT_API_URL.value()
     if configured:
         _knock(configured)
         yield
         return
-    say("starting a local Prefect server, about 10 s (set PREFECT_API_URL to use a running one)", err=True)
+    say("starting a local Prefect server, about 10 s the first time (PREFECT_API_URL names a running one)", err=True)
     home = (out / "prefect").absolute()
     url = local_server(home, verbose=verbose)
-    with temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: url}):
+    with temporary_settings({PREFECT_HOME: home, PREFECT_API_URL: url, PREFECT_UI_URL: ""}):
         yield
 
 

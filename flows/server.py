@@ -18,7 +18,7 @@ import time
 from functools import cache
 from pathlib import Path
 
-from factory.errors import FactoryError
+from factory.errors import FactoryError, UserError
 
 PATIENCE = 30  # seconds it gets to write its database before it is killed
 
@@ -26,7 +26,10 @@ PATIENCE = 30  # seconds it gets to write its database before it is killed
 @cache
 def local_server(home: Path, *, verbose: bool = False) -> str:
     """Return the API address of a server that is up, on loopback, with its files in `home`; one a process and home."""
-    home.mkdir(parents=True, exist_ok=True)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"the folder {home} cannot be made: {error.strerror}; choose another with --out DIR") from None
     # -P: a folder of the user's that is called flows must not hide ours.
     command = [sys.executable, "-P", "-m", "flows.server"]
     env = os.environ | {"PREFECT_HOME": str(home), "PREFECT_UI_ENABLED": "false"}

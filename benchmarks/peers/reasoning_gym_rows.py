@@ -21,11 +21,12 @@ SEED = 1
 PATIENCE = 120.0  # seconds that one process waits for the other to be ready
 
 Span = tuple[float, float]
+_ready: Any = None  # the barrier that both processes wait at
 
 
 def write_rows(name: str, rows: int, part: int, path: Path) -> Span:
-    """Return when the writing of one part of the rows began and ended; rows whose own answer scores below 1 stay out."""
-    import reasoning_gym
+    """Return when one part of the rows was begun and ended; rows whose own answer scores below 1 stay out."""
+    import reasoning_gym  # type: ignore[import-not-found]
 
     dataset = reasoning_gym.create_dataset(name, size=rows, seed=SEED)
     indices = range(rows * part // WORKERS, rows * (part + 1) // WORKERS)

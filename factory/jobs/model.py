@@ -200,10 +200,11 @@ def _read_yaml(path: Path) -> Any:
         raise UserError(f"job file {path} cannot be read: {error.strerror}") from None
     except UserError as error:
         raise UserError(f"job file {path}: {error}") from None
-    except (yaml.YAMLError, RecursionError) as error:
+    except (yaml.YAMLError, RecursionError, ValueError) as error:  # ValueError: such as a 13th month
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
-        problem = getattr(error, "problem", None) or "it is nested too deeply"
+        too_deep = isinstance(error, RecursionError)
+        problem = "it is nested too deeply" if too_deep else getattr(error, "problem", None) or error
         raise UserError(f"job file {path} is not valid YAML{line}: {problem}") from None
 
 
@@ -213,7 +214,7 @@ def _split_override(text: str) -> tuple[str, Any]:
         raise UserError(f"--set wants key=value, such as rows=200 or release.version=1.0.1; found {text!r}")
     try:
         return key, yaml.safe_load(value)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError, ValueError):
         raise UserError(f"--set {key}: the value {value!r} is not valid YAML") from None
 
 

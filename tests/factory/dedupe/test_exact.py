@@ -64,12 +64,12 @@ class Greedy:
 
     def judge(self, id_: str, row: Row) -> tuple[str, str | None]:
         """Return (code, twin) of a row; the code is `kept` when it stays."""
-        if self.shapes[row.shape] >= CAPS[entry_of(row)]:
-            return "within_cap", None
         if row.problem in self.problems:
             return "problem_is_new", self.problems[row.problem]
         if row.prompt in self.prompts:
             return "prompt_is_new", self.prompts[row.prompt]
+        if self.shapes[row.shape] >= CAPS[entry_of(row)]:
+            return "within_cap", None
         self.problems[row.problem] = self.prompts[row.prompt] = id_
         self.shapes[row.shape] += 1
         return "kept", None

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
-from itertools import combinations, pairwise
+from itertools import pairwise
 from typing import Any
 
 import polars as pl
@@ -14,12 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.artifacts.digest import row_rng
 from factory.errors import QuotaUnmet
 from factory.jobs.model import Job, parse_job
 from factory.jobs.plan import apportion, plan, plan_key, quotas, replan
 from factory.recipes.chains import successors
-from factory.recipes.coverage import distinct_tuples, stream, tuples, walks
+from factory.recipes.coverage import walks
 from factory.recipes.registry import RECIPES
 from factory.skills.library import held_out
 from schemas.slots import SLOTS
@@ -212,16 +211,6 @@ def spread(values: Sequence[str], options: Sequence[str]) -> int:
     return max(counts[o] for o in options) - min(counts[o] for o in options)
 
 
-@given(st.integers(0, 2**60), st.integers(1, 12), st.integers(0, 60))
-def test_a_stream_uses_everything_once_before_anything_twice(seed: int, size: int, n: int) -> None:
-    drawn = stream(seed, "x", size, n).tolist()
-    assert len(drawn) == n
-    for start in range(0, n, size):
-        part = drawn[start : start + size]
-        assert len(set(part)) == len(part)
-    assert set(drawn) <= set(range(size))
-
-
 GRAPHS = st.integers(2, 6).flatmap(
     lambda n: st.lists(st.lists(st.integers(0, n - 1), min_size=1, max_size=n, unique=True), min_size=n, max_size=n)
 )
@@ -244,13 +233,6 @@ def test_walks_follow_their_edges_and_use_the_options_of_each_choice_evenly(
             assert spread(chosen, options) <= 1
 
 
-def test_walks_enter_no_dead_end_before_their_last_step() -> None:
-    names, after = ["go", "turn", "stop"], [[0, 1, 2], [2], []]
-    rows = walks(names, after, 3, 90, 1, "x").to_list()
-    assert {row[1] for row in rows} == {"go", "turn"}
-    assert {row[2] for row in rows if row[1] == "turn"} == {"stop"}
-
-
 @pytest.mark.parametrize("split", ["train", "heldout"])
 def test_planned_chains_step_only_to_skills_that_take_what_is_given(split: str) -> None:
     names, after = successors(split)
@@ -269,54 +251,6 @@ def test_single_skills_are_used_evenly_to_within_one(recipe: str) -> None:
         assert spread(names, sorted(set(names))) <= 1
     kinds = {"chains": 100, "nested": 20, "countdown": 10}
     assert len(set(slots["skills"].explode())) > kinds[recipe]
-
-
-@settings(deadline=None)
-@given(st.integers(1, 12), st.integers(1, 5), st.integers(0, 80))
-def test_distinct_tuples_repeat_no_name_where_there_are_enough(size: int, k: int, n: int) -> None:
-    names = [f"n{i:02}" for i in range(size)]
-    rows = distinct_tuples(names, k, n, 1, "x").to_list()
-    assert len(rows) == n
-    for row in rows:
-        assert len(row) == k
-        assert len(set(row)) == min(k, size)
-
-
-def test_places_of_distinct_tuples_use_every_name_about_equally() -> None:
-    names = [f"n{i:02}" for i in range(20)]
-    rows = distinct_tuples(names, 3, 2000, 1, "x").to_list()
-    assert spread([row[0] for row in rows], names) <= 1
-    assert spread([name for row in rows for name in row], names) <= 30
-
-
-NAMES = [f"s{i}" for i in range(9)]
-PAIRS = [frozenset(p) for p in combinations(NAMES, 2)]
-ALLOWED = st.sets(st.sampled_from(PAIRS), min_size=1)
-
-
-@given(ALLOWED, st.integers(0, 120))
-def test_pairs_are_used_evenly_to_within_one(allowed: set[frozenset[str]], n: int) -> None:
-    rows = tuples(NAMES, allowed, 2, n, row_rng(1, "x", "y"))
-    counts = Counter(frozenset(row) for row in rows)
-    assert len(rows) == n
-    assert set(counts) <= allowed
-    assert max(counts[p] for p in allowed) - min(counts[p] for p in allowed) <= 1
-
-
-@given(ALLOWED, st.integers(3, 5), st.integers(0, 60))
-def test_larger_tuples_hold_allowed_pairs_only(allowed: set[frozenset[str]], k: int, n: int) -> None:
-    rows = tuples(NAMES, allowed, k, n, row_rng(1, "x", "y"))
-    assert len(rows) == n
-    for row in rows:
-        assert len(set(row)) == len(row)
-        assert {frozenset(p) for p in combinations(row, 2)} <= allowed
-
-
-@pytest.mark.parametrize("k", [3, 4, 5])
-def test_pairs_in_larger_tuples_are_used_within_a_few_of_each_other(k: int) -> None:
-    rows = tuples(NAMES, set(PAIRS), k, 200, row_rng(1, "x", "y"))
-    counts = Counter(frozenset(p) for row in rows for p in combinations(row, 2))
-    assert max(counts.values()) - min(counts[p] for p in PAIRS) <= 3
 
 
 @pytest.mark.parametrize("split", ["train", "heldout"])

@@ -77,7 +77,7 @@ def test_every_pattern_has_a_signature_of_its_own(n: int) -> None:
 @pytest.mark.parametrize(("n", "split"), SIZES)
 def test_every_shape_is_planned_equally_often(n: int, split: str, draw: Any) -> None:
     shapes = {f"countdown{s}" for s in by_signature(n)}
-    planned = Counter(skills[0] for skills in draw("countdown", n, 2 * COUNTS[n] + 5, split).planned)
+    planned = Counter(skills[0] for skills in draw("countdown", n, COUNTS[n] + 5, split).planned)
     assert set(planned) <= shapes
     assert max(planned.values()) - min(planned.values()) <= 1
 
@@ -144,7 +144,7 @@ def test_the_prompt_says_every_number_and_the_target(rows: Any) -> None:
 
 
 def test_the_solver_finds_a_solution_of_every_problem(rows: Any) -> None:
-    for row in rows[:15]:
+    for row in rows[:8]:
         args = row.draft.verifier["args"]
         found = solve(args["numbers"], args["target"])
         assert found is not None

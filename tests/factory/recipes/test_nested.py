@@ -14,6 +14,7 @@ from factory.errors import UserError
 from factory.jobs.draw import draft_columns
 from factory.jobs.model import Job, parse_job
 from factory.jobs.plan import plan
+from factory.recipes import nested
 from factory.recipes.nested import MAX_OUTPUT, NAMES, definition
 from factory.score import score
 from factory.skills.domains import Letters
@@ -112,6 +113,14 @@ def test_outputs_and_prompts_stay_short_at_every_level(rows: Any) -> None:
         assert len(row.draft.prompt) <= 700 + 200 * row.brief.level
 
 
+def test_a_nest_that_would_grow_too_long_is_drawn_anew(draw: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nested, "MAX_OUTPUT", 18)
+    drawn = draw("nested", 4, 60)
+    assert drawn.rows
+    assert drawn.dropped
+    assert all(len(evaluate(part)) <= 18 for row in drawn.rows for part in nodes(row.draft.tree))
+
+
 def nested_job(**params: Any) -> Job:
     entry = {"recipe": "nested", "share": 1.0, "levels": [1, 2], "heldout": 0.5, **params}
     return parse_job({"kind": "build", "name": "nests", "seed": 5, "rows": 400, "recipes": [entry]}, "job")
@@ -139,7 +148,7 @@ def test_the_two_splits_of_a_pool_would_be_planned_in_different_orders(draw: Any
 
 
 def test_the_same_problem_in_other_words_is_one_problem(draw: Any) -> None:
-    rows = draw("nested", 1, 3000).rows
+    rows = draw("nested", 1, 1500).rows
     by_problem: dict[str, list[Any]] = {}
     for row in rows:
         by_problem.setdefault(canonical(row.draft.tree), []).append(row)

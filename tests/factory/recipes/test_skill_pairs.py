@@ -96,7 +96,7 @@ def alone(row: Any, skill: str, reply: str) -> float:
 def test_a_constraint_that_is_not_kept_loses_its_own_credit(draw: Any) -> None:
     lost, others_kept = [], []
     for k, split in CELLS:
-        for row in draw("skill-pairs", k, 60, split).rows:
+        for row in draw("skill-pairs", k, 35, split).rows:
             note = row.draft.tree["args"][-1]
             if note["skill"] not in CONSTRAINTS:
                 continue
@@ -108,7 +108,7 @@ def test_a_constraint_that_is_not_kept_loses_its_own_credit(draw: Any) -> None:
                 assert (found.value == 1.0) == (set(found.parts.values()) == {1.0})
                 lost.append(found.parts[skill] < 1.0)
                 others_kept.append(all(found.parts[name] == 1.0 for name in row.brief.skills if name in TASKS))
-    assert len(lost) > 100
+    assert len(lost) > 60
     assert sum(lost) > len(lost) / 2  # some notes keep a constraint, such as no digits, without any edit
     assert all(others_kept)
 
@@ -170,7 +170,7 @@ def test_a_row_stays_on_its_side(rows: Any) -> None:
         assert {name in held_out() for name in row.brief.skills} == {row.brief.split == "heldout"}
 
 
-@pytest.mark.parametrize("share", [0.4, 1.0, 1.6])
+@pytest.mark.parametrize("share", [0.4, 1.3])
 def test_pairs_are_planned_least_used_first(share: float, draw: Any) -> None:
     pairs = allowed_pairs("heldout")
     planned = draw("skill-pairs", 2, int(share * len(pairs)), "heldout").planned

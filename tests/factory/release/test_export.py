@@ -447,6 +447,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.slow
 def test_datasets_loads_every_config_without_a_network(folder: Path, manifest: dict[str, Any], tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     env = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}

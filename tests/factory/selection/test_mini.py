@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from factory.artifacts.digest import row_rng
@@ -22,6 +22,7 @@ def parts(pool: list[tuple[int, list[str]]]) -> tuple[list[int], list[list[str]]
     return [c for c, _ in pool], [skills for _, skills in pool]
 
 
+@settings(max_examples=40)
 @given(pools, st.integers(0, 50))
 def test_a_choice_has_the_size_asked_for_and_no_row_twice(pool: list[tuple[int, list[str]]], n: int) -> None:
     chosen = choose(*parts(pool), n)
@@ -30,6 +31,7 @@ def test_a_choice_has_the_size_asked_for_and_no_row_twice(pool: list[tuple[int, 
     assert all(0 <= row < len(pool) for row in chosen)
 
 
+@settings(max_examples=40)
 @given(pools, st.integers(0, 50))
 def test_clusters_are_filled_in_turn(pool: list[tuple[int, list[str]]], n: int) -> None:
     clusters, skills = parts(pool)
@@ -38,6 +40,7 @@ def test_clusters_are_filled_in_turn(pool: list[tuple[int, list[str]]], n: int) 
     assert all(taken[c] == sizes[c] or taken[c] >= fullest - 1 for c in sizes)
 
 
+@settings(max_examples=40)
 @given(pools, st.integers(0, 50), st.randoms(use_true_random=False))
 def test_the_order_of_the_pool_does_not_change_how_many_rows_a_cluster_gives(
     pool: list[tuple[int, list[str]]], n: int, random: Any

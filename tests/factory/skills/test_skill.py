@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date
 from fractions import Fraction
 from string import Formatter
@@ -25,9 +25,30 @@ OTHER = "qrst"  # the second text of skills that take two
 PLACEHOLDER = re.compile(r"\{[a-z_]+\}")
 NOTE = "The old harbour was quiet this morning. We walked from the harbour to the bridge. It smells of bread."
 
-every_skill = pytest.mark.parametrize("skill", SKILLS.values(), ids=SKILLS)
-every_task = pytest.mark.parametrize("skill", {**TASKS, **FUNCTIONS}.values(), ids=[*TASKS, *FUNCTIONS])
-every_constraint = pytest.mark.parametrize("skill", CONSTRAINTS.values(), ids=CONSTRAINTS)
+SkillTest = Callable[[Skill], None]
+
+
+def each(pool: Mapping[str, Skill]) -> Callable[[SkillTest], Callable[[str], None]]:
+    """Run a test on every skill of a pool, a family at a time; a failure names its skill."""
+    families = list(dict.fromkeys(skill.family for skill in pool.values()))
+
+    def decorate(test: SkillTest) -> Callable[[str], None]:
+        @pytest.mark.parametrize("family", families)
+        def run(family: str) -> None:
+            for skill in pool.values():
+                if skill.family == family:
+                    try:
+                        test(skill)
+                    except BaseException as error:
+                        error.add_note(f"skill {skill.name}")
+                        raise
+
+        return run
+
+    return decorate
+
+
+every_skill, every_task, every_constraint = each(SKILLS), each({**TASKS, **FUNCTIONS}), each(CONSTRAINTS)
 
 
 def rng_of(skill: Skill, tag: object) -> Rng:

@@ -45,7 +45,7 @@ EDGES: dict[str, Apply] = {
     "const_diff": lambda y, by: y + by,
     "convert": lambda y, unit: y * (60, 24, 7, 12, 12, 12, 1000, 1000, 100, 10)[unit],
 }
-few = settings(max_examples=40)
+few = settings(max_examples=25)
 small = st.integers(-20, 20)
 ADAPTED = st.one_of(
     st.builds(lambda a, b: ("affine", {"a": a, "b": b}), small, small),

@@ -2,7 +2,7 @@
 
 Shards are CPU-bound Python, so threads alone would run them one at a time: a task run is a thread that waits for a
 spawned worker process of our own. Prefect's ProcessPoolTaskRunner (3.8.8) is no substitute. It retries inside the
-worker, so a worker that was killed hung the flow for good; and as each of its workers imports Prefect, a build of
+worker, so a worker that was killed left the flow hanging; and as each of its workers imports Prefect, a build of
 40,000 rows on two cores took 25.9 s and 1,270 MB, where this one takes 22.2 s and 1,000 MB, and no Prefect 22.9 s.
 """
 

@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
 # Commands of other packages are entry points of this group. Their help lines stand here where we know them, since an
 # entry point has none and loading it would cost more than the whole listing.
 PACKAGES = "skill_factory.commands"
-ABOUT = {"flow": "Run, schedule and watch jobs with Prefect."}
+ABOUT = {"flow": "Run a job as a Prefect flow."}
 
 
 def _of_packages() -> dict[str, Any]:

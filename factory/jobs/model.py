@@ -44,7 +44,9 @@ class ReleaseSpec(Strict):
     """What the release says of itself."""
 
     license: str = Field(default="apache-2.0", pattern=r"^[a-z0-9.\-]+$", description="Licence id of the Hub.")
-    version: str = Field(default="1.0.0", pattern=r"^\d+\.\d+\.\d+$", description="Semantic version.")
+    version: str = Field(
+        default="1.0.0", pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$", description="Semantic version."
+    )
     title: str | None = Field(default=None, max_length=120, description="Pretty name in the card.")
 
 

@@ -49,23 +49,28 @@ def tuples(names: Sequence[str], allowed: set[frozenset[str]], k: int, n: int, r
     """Return n k-tuples of names, all of whose pairs are allowed, least-used pairs first.
 
     Greedy: the pair used least starts a tuple (ties in a random order), and each further member is the one whose new
-    pairs were used least. Every pair's count ends within a few of every other's; at k = 2 within one.
+    pairs were used least. Every pair's count ends within a few of every other's; at k = 2 within one. Fewer than n
+    when no pair can grow to k.
     """
     used = {pair: 0 for pair in (frozenset(p) for p in combinations(names, 2)) if pair in allowed}
     order = rng.shuffled(sorted(used, key=sorted))
     out: list[list[str]] = []
-    while len(out) < n:
+    while len(out) < n and used:
         floor = min(used.values())
         starts = [p for p in order if used[p] == floor]
         for pair in starts:
             if len(out) == n:
                 break
-            if used[pair] > floor:
+            if used.get(pair, floor + 1) > floor:
                 continue  # an earlier tuple of this round took it in passing
             members = _grow(sorted(pair), names, used, k, rng)
+            if len(members) < k:
+                del used[pair]  # it can be no part of any tuple
+                continue
             for p in combinations(members, 2):
                 used[frozenset(p)] += 1
-            out.append(members if len(members) == k else sorted(pair))
+            out.append(members)
+        order = [p for p in order if p in used]
     return out
 
 

@@ -67,7 +67,7 @@ def draw(params: LegoParams, brief: Brief, rng: Rng) -> Draft | Dropped:
         clauses.append(clause)
         if i < brief.level:
             asked = tree
-            works.append(f"{clause} = {render(value, 'boolean')}.")
+            works.append(f"{clause}, so {name} is {render(value, 'boolean')}.")
     ending = rng.below(len(ANSWER_LINES))
     question = f"Is {names[brief.level - 1]} true or false?"
     prompt = f"{'. '.join(rng.shuffled(clauses))}.\n{question}\n{ANSWER_LINES[ending]}"

@@ -26,7 +26,7 @@ from factory.recipes.recipe import (
     Request,
     Verifier,
 )
-from factory.score import score
+from factory.score import score, wrong_answers
 from factory.skills.families.operators import ALL_OF
 from factory.skills.library import CONSTRAINTS, OPERATIONS, TASKS, side
 from factory.skills.skill import BLOCKS, Skill, Value, block, gold_text, render, verifier_of
@@ -71,7 +71,16 @@ def allowed_pairs(split: str) -> frozenset[frozenset[str]]:
 
 def _agree(a: Skill, b: Skill) -> bool:
     rng = tuple_rng(0, f"{a.name}+{b.name}")
-    return sum(_note([a.name, b.name], rng) is not None for _ in range(TRIALS)) * 2 >= TRIALS
+    return sum(_is_sound_note([a.name, b.name], rng) for _ in range(TRIALS)) * 2 >= TRIALS
+
+
+def _is_sound_note(names: list[str], rng: Rng) -> bool:
+    """Return whether a trial note satisfies the constraints and no wrong answer does."""
+    note = _note(names, rng)
+    if note is None:
+        return False
+    truth = gold(node(ALL_OF, {}, note), [evaluate(note)])
+    return all(score(answer, truth).value != 1.0 for answer in wrong_answers(truth).values())
 
 
 def assign(params: SkillPairsParams, request: Request) -> Plan:

@@ -85,10 +85,10 @@ def _opening(manifest: Mapping[str, Any]) -> str:
     lines = manifest["configs"]["lineage"]
     counts = ", ".join(f"{lines[s]:,} {s}" for s in _split_order(lines))
     made_by = ", ".join(f"`{name}`" for name in manifest["recipes"])
+    skills = f"\nfrom {manifest['skills']['used']} executable skills" if manifest["skills"]["used"] else ""
     return f"""# {manifest["title"]} v{manifest["version"]}
 
-{manifest["rows"]:,} composed problems ({counts}) made by {made_by}
-from {manifest["skills"]["used"]} executable skills, with no model in the loop. Every answer was computed, recomputed from
+{manifest["rows"]:,} composed problems ({counts}) made by {made_by}{skills}, with no model in the loop. Every answer was computed, recomputed from
 the stored expression tree, and checked against the scorer that ships with the data: the gold answer scores 1; a broken,
 an empty, a cut and a number-spam answer do not."""
 
@@ -108,8 +108,16 @@ rows = load_dataset("PATH_OR_REPO", "sft", split="train")  # on the Hub add revi
 
 {_table(("config", "splits and rows", "what it is for"), rows)}
 
-The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name.
-`mini` is a choice of train rows (see Variety)."""
+{_about_splits(manifest["configs"]["sft"])}"""
+
+
+def _about_splits(splits: Mapping[str, int]) -> str:
+    held = (
+        "The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name."
+        if "heldout" in splits
+        else "No skill was held out."
+    )
+    return held + (" `mini` is a choice of train rows (see Variety)." if "mini" in splits else "")
 
 
 ABOUT_CONFIG = {
@@ -168,7 +176,12 @@ def _funnel(manifest: Mapping[str, Any]) -> str:
 def _variety(manifest: Mapping[str, Any]) -> str:
     found = manifest["variety"]
     if not found:
-        return "## Variety\n\nNot measured: the job asked for no mini split."
+        why = (
+            "the job asked for no mini split"
+            if not manifest["job"]["mini"]["rows"]
+            else "too few rows for a mini split"
+        )
+        return f"## Variety\n\nNot measured: {why}."
     mini, random = found["coverage"]["mini"], found["coverage"]["random"]
     rows = [
         ("clusters covered", f"{mini['clusters']:.1%}", f"{random['clusters']:.1%}"),
@@ -194,9 +207,12 @@ def _limits(manifest: Mapping[str, Any]) -> str:
     out = [
         "English only; the wording comes from a few phrasings a skill, so it is less varied than people's.",
         "Good for training and probing composition; not a benchmark of world knowledge, and not a measure of style.",
-        "Held-out skills are new behaviours from known families, and one family that train rows never use "
-        f"({', '.join(HELD_OUT_FAMILIES)}).",
     ]
+    if "heldout" in manifest["configs"]["sft"] and manifest["skills"]["used"]:
+        families = ", ".join(HELD_OUT_FAMILIES)
+        out.append(
+            f"Held-out skills are new behaviours of known families, and one family never trained on ({families})."
+        )
     if n := manifest["flags"].get("const_diff"):
         out.append(
             f"**Shortcut.** {n:,} rows are chains over the user's own problems, linked by a constant difference"

@@ -73,13 +73,12 @@ def export(contents: Contents, releases: Path) -> tuple[Path, bool]:
         folder.mkdir()
         tally = _write_data(contents, folder)
         write_bytes(folder / "score.py", files("factory").joinpath("score.py").read_bytes())
-        sums = _sums(folder)
-        content = digest(files=sums)
-        if target.exists():
-            return _compare(target, content, job)
-        manifest = _manifest(contents, tally, content)
+        manifest = _manifest(contents, tally)
         write_bytes(folder / "README.md", card(manifest, _typical(contents)).encode())
         manifest["files"] = _sums(folder)
+        manifest["digest"] = digest(files=manifest["files"])
+        if target.exists():
+            return _compare(target, manifest["digest"], job)
         write_bytes(
             folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
         )
@@ -97,7 +96,7 @@ def _inputs(target: Path) -> str | None:
 
 
 def _compare(target: Path, content: str, job: Job) -> tuple[Path, bool]:
-    """Return the release that is there if its data is the same; a changed one is refused under the same number."""
+    """Return the release that is there if every file is the same; a changed one is refused under the same number."""
     there = read_manifest(target)
     if there.digest == content:
         return target, False
@@ -127,10 +126,11 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
         planned[q.split] += q.n
     writers = {(v, s): SplitWriter(folder / v, s, planned[s]) for v in VIEWS for s in SPLITS if planned[s]}
     writers |= {(v, "mini"): SplitWriter(folder / v, "mini", len(contents.mini)) for v in ROW_VIEWS if contents.mini}
+    horizons = Counter[str]()
     for q in quotas(contents.job):
         if q.params.recipe == "chains" and q.split == "train":
-            name = (CURRICULUM, f"h{q.cell.level}")
-            writers.setdefault(name, SplitWriter(folder / CURRICULUM, name[1], q.n))
+            horizons[f"h{q.cell.level}"] += q.n
+    writers |= {(CURRICULUM, h): SplitWriter(folder / CURRICULUM, h, n) for h, n in horizons.items()}
     tally = Tally({}, Counter(), Counter(), Counter(), Counter(), Counter(), {s: set() for s in SPLITS})
     for artifact in contents.samples:
         _write_shard(artifact.read(), contents.mini, writers, tally)
@@ -139,7 +139,8 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
     for (view, split), writer in writers.items():
         tally.rows.setdefault(view, {})[split] = writer.rows
     tally.rows["skills"] = {"skills": write_whole(folder / "skills", "skills", _skills(tally))}
-    tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
+    if contents.rejects.height:  # readers stumble over a file without rows
+        tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
     return tally
 
 
@@ -198,7 +199,7 @@ def _sums(folder: Path) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _manifest(contents: Contents, tally: Tally, content: str) -> dict[str, Any]:
+def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
     job = contents.job
     planned = Counter[tuple[str, str, str]]()
     for q in quotas(job):
@@ -207,7 +208,6 @@ def _manifest(contents: Contents, tally: Tally, content: str) -> dict[str, Any]:
     return {
         "name": job.name,
         "version": job.release.version,
-        "digest": content,
         "inputs": contents.identity,
         "license": job.release.license,
         "title": job.release.title or job.name,

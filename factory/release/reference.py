@@ -59,4 +59,6 @@ def read_config(folder: Path, config: str, split: str) -> pl.DataFrame:
     if split not in configs[config]:
         raise UserError(f"config '{config}' of {folder} has no split '{split}'{nearest(split, configs[config])}")
     parts = sorted((folder / config).glob(f"{split}-*-of-*.parquet"))
+    if not parts:
+        raise UserError(f"{folder}: the files of config '{config}', split '{split}' are gone; pull or build it again")
     return pl.concat([pl.read_parquet(p) for p in parts])

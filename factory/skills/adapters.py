@@ -59,7 +59,7 @@ ADAPTERS: Mapping[str, Adapter] = {a.name: a for a in (AFFINE, REMAINDER, CONVER
 def proposals(rng: Rng, y: int) -> Iterator[tuple[Adapter | None, dict[str, Any]]]:
     """Yield adapters with parameters for an answer y, in a random order; None is the identity.
 
-    The last one reduces any number to a small range, so that a chain can always go on.
+    The last ones reduce any number that is not negative to a small range, so that a chain can go on.
     """
     for way in rng.shuffled("=+-u" if y >= 2 else "=+-"):
         if way == "=":
@@ -70,5 +70,7 @@ def proposals(rng: Rng, y: int) -> Iterator[tuple[Adapter | None, dict[str, Any]
             yield AFFINE, {"a": rng.between(2, 9), "b": -rng.between(1, 9)}
         else:
             yield CONVERT, {"unit": rng.below(len(CONVERSIONS))}
+    if y < 0:
+        return  # people do not agree on the remainder of a negative number
     yield REMAINDER, {"m": rng.between(11, 97), "b": rng.between(2, 40)}
     yield REMAINDER, {"m": rng.between(5, 10), "b": rng.between(2, 4)}

@@ -226,7 +226,12 @@ class Dates:
 
     def holds(self, value: Any) -> bool:
         """Return whether a value is such a day."""
-        return isinstance(value, str) and len(value) == 10 and str(self.first) <= value[:4] <= str(self.last)
+        if not isinstance(value, str) or len(value) != 10:
+            return False
+        try:
+            return self.first <= date.fromisoformat(value).year <= self.last
+        except ValueError:
+            return False
 
     def about(self) -> str:
         """Return the domain in words."""

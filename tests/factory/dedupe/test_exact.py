@@ -102,7 +102,7 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SHARDS)
 def test_every_row_is_judged_as_the_obvious_dedupe_judges_it(shards: list[list[Row]]) -> None:
     obvious = Greedy()
@@ -111,7 +111,7 @@ def test_every_row_is_judged_as_the_obvious_dedupe_judges_it(shards: list[list[R
     assert dedupe_shards(shards) == expected
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(SHARDS)
 def test_every_twin_is_a_kept_earlier_row_that_is_really_the_same(shards: list[list[Row]]) -> None:
     rows = [row for shard in shards for row in shard]
@@ -126,7 +126,7 @@ def test_every_twin_is_a_kept_earlier_row_that_is_really_the_same(shards: list[l
         assert (copy.problem == original.problem) if code == "problem_is_new" else (copy.prompt == original.prompt)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.lists(ROWS, max_size=12), st.data())
 def test_where_the_shards_are_cut_changes_nothing(rows: list[Row], data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(rows)))

@@ -68,7 +68,7 @@ def job_or_sentence(read: Callable[[], Job]) -> Job | str:
         return str(error)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.sampled_from(PLACES), VALUES)
 @example(["recipes", 0, "knobs"], {"remainder": {"divisor": "x"}})
 @example(["recipes", 0, "knobs"], {"remainder": {"divisor": None}})
@@ -82,7 +82,7 @@ def test_any_value_anywhere_makes_a_job_or_one_sentence(place: list[Any], value:
         assert "\n" not in found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.text(max_size=60) | st.binary(max_size=40) | VALUES.map(lambda value: yaml.safe_dump({"a": value})))
 @example("a: &x [*x]")
 @example("<<: {kind: build}\nkind: build")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -12,10 +13,12 @@ from factory.artifacts.digest import row_id
 from factory.errors import QuotaUnmet
 from factory.jobs import waves
 from factory.jobs.engine import InProcess
+from factory.jobs.waves import KeptRows
+from factory.recipes.registry import RECIPES
 from schemas.samples import SAMPLES
 
 if TYPE_CHECKING:
-    from conftest import Fill, MakeJob
+    from conftest import Fill, Filled, MakeJob
 
     from factory.jobs.model import Job
 
@@ -202,3 +205,37 @@ def test_jobs_that_differ_in_their_attempts_share_what_they_have_in_common(make_
     assert two.samples.filter(pl.col("attempt") < 2).equals(one.samples.filter(pl.col("attempt") < 2))
     assert two.samples["slot"].to_list() == list(range(200))
     assert two.digests == fill(make_job(*ENTRIES, max_attempts=9)).digests
+
+
+def test_jobs_of_two_names_do_not_meet_in_one_store(make_job: MakeJob, fill: Fill) -> None:
+    one, two = (make_job(*ENTRIES, name=name) for name in ("one", "two"))
+    fill(one, store="shared")
+    assert fill(two, store="shared").digests == fill(two).digests
+
+
+def made(filled: Filled) -> set[str]:
+    """Return the stages that did any work."""
+    return {name for name, stage in filled.report.stages.items() if stage.made}
+
+
+def test_another_version_of_a_recipe_is_drawn_and_verified_anew(
+    job: Job, fill: Fill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(job, store="one")
+    monkeypatch.setitem(RECIPES, "nested", replace(RECIPES["nested"], version=99))  # type: ignore[misc]
+    assert {"plan", "draw"} <= made(fill(job, store="one"))
+
+
+def test_another_scorer_judges_the_same_candidates_anew(job: Job, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = fill(job, store="one")
+    monkeypatch.setattr(waves, "SCORER", "another")
+    again = fill(job, store="one")
+    assert made(again) == {"verify"}  # it judged alike, so that nothing after it is new
+    assert again.digests == first.digests
+
+
+def test_the_gathering_depends_on_the_kept_rows_and_on_the_range(job: Job, fill: Fill) -> None:
+    kept = [wave.kept for wave in fill(job).made]
+    identities = {KeptRows(*given).identity for given in ((kept, 0, 9), (kept, 0, 8), (kept, 1, 9), (kept[:1], 0, 9))}
+    assert len(identities) == 4
+    assert set(KeptRows(kept, 5, 9).frame()["id"]) == set(fill(job).samples["id"][5:10])

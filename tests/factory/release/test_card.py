@@ -146,7 +146,7 @@ def test_rows_per_skill_and_pair_are_told_as_ranges() -> None:
 
 
 def test_without_a_mini_split_no_variety_is_claimed() -> None:
-    text = card({**MANIFEST, "variety": {}}, [])
+    text = card({**MANIFEST, "variety": {}, "job": {"mini": {"rows": 0}}}, [])
     assert "Not measured" in text
     assert "k-means" not in text
 

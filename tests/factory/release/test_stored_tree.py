@@ -54,7 +54,7 @@ HOSTILE = {
     "long leaf": (skill("mirror", X | {"x": "a" * 5000}), "too large"),
     "wide list": (skill("list_sum", {"kind": "list", "x": [1] * 300}), "too large"),
     "table with odd rows": ({"kind": "table", "x": {"columns": ["a"], "rows": [[1, 2]]}}, "no table"),
-    "date that is none": (skill("weekday_of", {"kind": "date", "x": "2020-99-99"}), "no value"),
+    "date that is none": (skill("weekday_of", {"kind": "date", "x": "2020-99-99"}), "not made for"),
     "fraction that is none": (skill("continued_fraction", {"kind": "fraction", "x": "²/3"}), "not made"),
     "input outside the domain": (skill("reverse_digits", ONE), "not made for"),
     "problem that is not well posed": (skill("table_city_count", {"kind": "table", "x": {

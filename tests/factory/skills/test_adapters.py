@@ -60,11 +60,15 @@ def test_a_name_stands_where_the_number_would() -> None:
     assert CONVERT.say("A3", unit=0) == "the number of minutes in A3 hours"
 
 
-@given(st.integers(-50, 10**9), st.integers(0, 10**6))
+@given(st.integers(0, 10**9), st.integers(0, 10**6))
 def test_a_proposal_always_brings_any_number_into_a_small_range(y: int, row: int) -> None:
     *_, (adapter, how) = proposals(row_rng(3, "proposals", str(row)), y)
     assert adapter is REMAINDER
     assert 2 <= adapter.apply(y, **how) <= 13
+
+
+def test_the_remainder_of_a_negative_number_is_not_asked() -> None:
+    assert all(adapter is not REMAINDER for adapter, _ in proposals(row_rng(3, "proposals", "0"), -1))
 
 
 @given(st.integers(-50, 10**6), st.integers(0, 10**6))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from zlib import crc32
 
 import orjson
 import polars as pl
 
-from factory.artifacts.digest import canonical_json, row_rng, text_digest
+from factory.artifacts.digest import canonical_json, text_digest
 from factory.artifacts.stage import Dependency, Stage
 from factory.recipes.registry import RECIPES
 from factory.score import score, wrong_answers
@@ -48,7 +49,7 @@ def answers_reason(verifier: Mapping[str, Any], steps: str) -> Reason | None:
     return None
 
 
-def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], steps: str, rng_seed: int) -> Any:
+def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], steps: str) -> Any:
     """Return the effective depth of a candidate that passes, else the reason why it does not."""
     try:
         value, depth = effective(tree)
@@ -58,7 +59,7 @@ def judge(recipe: str, level: int, tree: Tree, verifier: Mapping[str, Any], step
         return reason
     if RECIPES[recipe].depth_is_level and depth != level:
         return "depth_is_level", f"effective depth {depth}, level {level}"
-    if not input_matters(tree, value, row_rng(rng_seed, "verify", verifier["gold"])):
+    if not input_matters(tree, value, crc32(verifier["gold"].encode())):
         return "input_matters", "the answer did not follow any changed input"
     return answers_reason(verifier, steps) or depth
 
@@ -69,7 +70,7 @@ def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependenc
     depths: list[object] = []
     reasons: list[object] = []
     for recipe, level, tree, verifier, steps in zip(*(frame[c].to_list() for c in wanted), strict=True):
-        found = judge(recipe, level, orjson.loads(tree), verifier, steps, params["seed"])
+        found = judge(recipe, level, orjson.loads(tree), verifier, steps)
         passed = type(found) is int
         depths.append(found if passed else 0)
         reasons.append([] if passed else [{"gate": "verify", "code": found[0], "detail": found[1], "twin": None}])

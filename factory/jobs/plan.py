@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import polars as pl
 
-from factory.artifacts.digest import digest, hash_order
+from factory.artifacts.digest import digest, permutation
 from factory.errors import QuotaUnmet
 from factory.jobs.model import Job
 from factory.recipes.recipe import Cell, RecipeParams, Request, Seeds
@@ -58,13 +58,18 @@ def quotas(job: Job) -> list[Quota]:
     return [q for q in out if q.n]
 
 
+def plan_shards(job: Job, seeds: Seeds | None) -> Iterator[pl.DataFrame]:
+    """Yield SLOTS shard by shard: one row a slot, cells mixed in a stable random order."""
+    frame = pl.concat([_slots(q, RECIPES[q.params.recipe].name, job.seed, seeds, replan=0) for q in quotas(job)])
+    order = permutation(job.seed, "slots", frame.height)
+    for first in range(0, frame.height, SHARD_ROWS):
+        rows = frame[order[first : first + SHARD_ROWS]]
+        yield rows.with_columns(slot=pl.int_range(first, first + rows.height, dtype=pl.Int64)).select(*SLOTS.columns)
+
+
 def plan(job: Job, seeds: Seeds | None) -> pl.DataFrame:
-    """Return SLOTS: one row a slot, cells mixed in a stable random order."""
-    frames = [_slots(q, RECIPES[q.params.recipe].name, job.seed, seeds, replan=0) for q in quotas(job)]
-    frame = pl.concat(frames)
-    order = pl.Series("order", hash_order(job.seed, "slots", frame.height))
-    ordered = frame.with_columns(order).sort("order", "id")
-    return ordered.with_columns(slot=pl.int_range(pl.len(), dtype=pl.Int64)).select(*SLOTS.columns)
+    """Return the whole plan at once: for small jobs and previews."""
+    return pl.concat(plan_shards(job, seeds))
 
 
 def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: int) -> pl.DataFrame:

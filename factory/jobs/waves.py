@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import polars as pl
 
 from factory.artifacts.digest import digest, text_digest
-from factory.artifacts.stage import Stage, execute
+from factory.artifacts.stage import Stage, apply, execute
 from factory.artifacts.store import Artifact, Store
 from factory.dedupe.earlier import Earlier
 from factory.dedupe.exact import DEDUPE
@@ -22,7 +22,7 @@ from factory.gates.verify import VERIFY
 from factory.jobs.draw import DRAW
 from factory.jobs.engine import Engine
 from factory.jobs.model import Job
-from factory.jobs.plan import SHARD_ROWS, plan, plan_key, replan
+from factory.jobs.plan import SHARD_ROWS, plan_key, plan_shards, replan
 from factory.jobs.report import Report
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
@@ -31,6 +31,7 @@ from schemas.candidates import CANDIDATES
 from schemas.samples import SAMPLES
 
 SCORER = text_digest(files("factory").joinpath("score.py").read_bytes())
+OPEN_ROWS = 2_500  # of a later wave, which has few slots: every core gets some
 LEAST_CAP = 3  # a cap never goes below this many rows: small jobs would starve
 
 
@@ -107,7 +108,13 @@ class GatherTask:
 
 def gather_range(task: GatherTask) -> Artifact:
     """Return the samples of a range of slots."""
-    return execute(GATHER, task.candidates, {}, task.store, kept=KeptRows(task.kept, task.first, task.last))
+    kept = KeptRows(task.kept, task.first, task.last)
+    key = GATHER.key([c.digest for c in task.candidates], {}, {"kept": kept})
+    if found := task.store.find(GATHER.name, key):
+        return found
+    mine = pl.col("slot").is_between(task.first, task.last)  # a later wave's shard reaches over many ranges
+    frames = [c.scan().filter(mine).select(*CANDIDATES.columns).collect() for c in task.candidates]
+    return apply(GATHER, pl.concat(frames), {}, task.store, key, kept=kept)
 
 
 @dataclass(slots=True)
@@ -138,12 +145,12 @@ class Filling:
 
     def _plan(self) -> list[Artifact]:
         key = plan_key(self.job, self.seeds)
-        keys = [digest(plan=key, shard=i) for i in range(-(-self.job.rows // SHARD_ROWS))]
+        keys = [digest(plan=key, shard=i, of=SHARD_ROWS) for i in range(-(-self.job.rows // SHARD_ROWS))]
         self.report.begin("plan", self.job.rows)
         with self.report.timed("plan"):
             found = [self.store.find("plan", k) for k in keys]
             if None in found:
-                found = [*self._commit_slots(plan(self.job, self.seeds), "plan", keys)]
+                found = [*self._commit_slots(plan_shards(self.job, self.seeds), "plan", keys)]
         shards = [f for f in found if f is not None]
         for shard in shards:
             self.report.add("plan", shard)
@@ -151,20 +158,15 @@ class Filling:
 
     def _commit_open(self, slots: pl.DataFrame, tag: str) -> list[Artifact]:
         """Return the slots that are still open, cut into shards anew."""
-        shards = range(-(-slots.height // SHARD_ROWS))
-        keys = [
-            digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag, shard=i) for i in shards
-        ]
-        return self._commit_slots(slots, "open", keys)
+        of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag)
+        cuts = [slots[i : i + OPEN_ROWS] for i in range(0, slots.height, OPEN_ROWS)]
+        return self._commit_slots(cuts, "open", [digest(open=of, shard=i) for i in range(len(cuts))])
 
-    def _commit_slots(self, slots: pl.DataFrame, stage: str, keys: Sequence[str]) -> list[Artifact]:
-        out = []
-        for i, key in enumerate(keys):
-            rows = slots[i * SHARD_ROWS :][:SHARD_ROWS]
-            out.append(
-                self.store.find(stage, key) or self.store.commit(stage, key, rows, pl.DataFrame(), {"stage": stage})
-            )
-        return out
+    def _commit_slots(self, cuts: Iterable[pl.DataFrame], stage: str, keys: Sequence[str]) -> list[Artifact]:
+        return [
+            self.store.find(stage, key) or self.store.commit(stage, key, rows, pl.DataFrame(), {"stage": stage})
+            for key, rows in zip(keys, cuts, strict=True)
+        ]
 
     def _wave(self, shards: Sequence[Artifact], attempt: int) -> pl.DataFrame:
         """Return the slots still open after one attempt at each; dedupe follows in shard order, beside the drawing."""

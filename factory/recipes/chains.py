@@ -277,9 +277,9 @@ def _link_seed(chain: _Chain, seed: SeedProblem, j: int) -> None:
 
 
 STYLES = (
-    ("Solve these linked problems in order; later ones use the answers of earlier ones.", "Problem {i}. {task}"),
-    ("Work through the steps below. Each step uses what came before.", "Step {i}: {task}"),
-    ("The following questions build on each other.", "({i}) {task}"),
+    ("Solve these linked problems in order; later ones use the answers of earlier ones.", "Problem ", ". "),
+    ("Work through the steps below. Each step uses what came before.", "Step ", ": "),
+    ("The following questions build on each other.", "(", ") "),
 )
 CALLS = (" Call the answer {name}.", " Let {name} be the result.", " The answer is {name}.")
 ASKS = ("Report only the last answer.", "Only the answer to the last one counts.", "Give the last answer.")
@@ -296,8 +296,8 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
     if horizon == 1:
         prompt = f"{chain.tasks[0]}\n{close}"
         return Draft(chain.tree, truth, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags)
-    intro, line = STYLES[style]
-    lines = [line.format(i=i, task="{}").replace("{}", task, 1) for i, task in enumerate(chain.tasks, 1)]
+    intro, before, after = STYLES[style]
+    lines = [f"{before}{i}{after}{task}" for i, task in enumerate(chain.tasks, 1)]
     for i in range(horizon - 1):
         lines[i] += CALLS[style].format(name=ANSWERS[i])
     works = [f"{i}. {work}" for i, work in enumerate(chain.works, 1)]

@@ -89,23 +89,23 @@ class _Nest:
 
 def _grow(names: list[str], x: str, rng: Rng) -> _Nest | None:
     tree, value, expression, works = leaf(x, "text"), x, "x", []
+    shown = _python(x)
     for name in names:
         skill = OPERATIONS[name]
         knobs = {k: d.draw(rng) for k, d in skill.knobs.items()}
-        call = [expression, *(_python(v) for v in knobs.values())]
-        seen = [_python(value), *(_python(v) for v in knobs.values())]
+        rest = "".join([f", {_python(v)}" for v in knobs.values()])
         if skill.arity == 2:
             other = OTHER.draw(rng)
             tree = node(skill, knobs, tree, literal(other, "text"))
             out = skill.apply(value, other, **knobs)
-            call.insert(1, _python(other))
-            seen.insert(1, _python(other))
+            rest = f", {_python(other)}{rest}"
         else:
             tree, out = node(skill, knobs, tree), skill.apply(value, **knobs)
         if out == value or not out or len(out) > MAX_OUTPUT:
             return None
-        expression = f"{NAMES[name]}({', '.join(call)})"
-        works.append(f"{NAMES[name]}({', '.join(seen)}) returns {_python(out)}.")
+        called, before, shown = NAMES[name], shown, _python(out)
+        expression = f"{called}({expression}{rest})"
+        works.append(f"{called}({before}{rest}) returns {shown}.")
         value = out
     return _Nest(tree, value, expression, works)
 

@@ -9,9 +9,10 @@ edge      {"adapter": name, "params": {...}, "args": [tree]}
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cache
 from typing import Any
 
-from factory.artifacts.digest import Rng, canonical_json, text_digest
+from factory.artifacts.digest import canonical_json, row_rng, text_digest
 from factory.skills.adapters import ADAPTERS
 from factory.skills.library import OPERATIONS
 from factory.skills.skill import Kind, Skill, Value
@@ -19,6 +20,7 @@ from factory.skills.skill import Kind, Skill, Value
 Tree = dict[str, Any]
 
 _SAME = object()
+POOL = 256
 TRIES = 12  # how often the input is changed to see whether the answer follows
 UNDEFINED = (ValueError, ZeroDivisionError, IndexError, KeyError, OverflowError, TypeError)
 
@@ -115,27 +117,32 @@ def canonical(tree: Tree) -> str:
     return text_digest(canonical_json(tree))
 
 
-def input_matters(tree: Tree, value: Value, rng: Rng) -> bool:
-    """Return whether at least one of TRIES other inputs changes the value; branches of `all_of` are judged apart.
+@cache
+def other_inputs(skill: str) -> tuple[Value, ...]:
+    """Return inputs that problems of a skill are tried with: the same for every row, since drawing is slow."""
+    rng = row_rng(0, "other inputs", skill)
+    return tuple(OPERATIONS[skill].x.draw(rng) for _ in range(POOL))
 
-    A problem that has no answer for another input has changed too.
+
+def input_matters(tree: Tree, value: Value, start: int) -> bool:
+    """Return whether at least one of TRIES other inputs, from place `start` on, changes the value.
+
+    Branches of `all_of` are judged apart. A problem that has no answer for another input has changed too.
     """
     if tree.get("skill") == "all_of":
-        return all(input_matters(a, v, rng) for a, v in zip(tree["args"], value, strict=True))
+        return all(input_matters(a, v, start) for a, v in zip(tree["args"], value, strict=True))
     first = tree
     while "x" not in first:
         parent, first = first, first["args"][0]
         if "value" in first:
             return True  # literals only: nothing is called the input
-    domain = OPERATIONS[parent["skill"]].x
-    changed = 0
-    for _ in range(TRIES):
+    inputs = other_inputs(parent["skill"])
+    for i in range(start, start + TRIES):
         try:
-            changed += evaluate(tree, domain.draw(rng)) != value
+            if evaluate(tree, inputs[i % POOL]) != value:
+                return True
         except OutsideDomain:
             continue  # this input cannot be asked about
         except UNDEFINED:
-            changed += 1
-        if changed:
             return True
     return False

@@ -32,7 +32,7 @@ class Row:
         """Whether the truth gate lets it through."""
         made = self.draft
         stored = {**made.verifier, "args": canonical_json(made.verifier["args"]).decode()}
-        return type(judge(self.recipe, self.brief.level, made.tree, stored, made.steps, 7)) is int
+        return type(judge(self.recipe, self.brief.level, made.tree, stored, made.steps)) is int
 
 
 @dataclass(frozen=True)

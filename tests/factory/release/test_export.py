@@ -219,7 +219,7 @@ def test_lineage_is_enough_to_check_every_row_again(folder: Path) -> None:
         tree = orjson.loads(row["tree"])
         assert (row["topology"], row["digest"]) == (topology(tree), canonical(tree))
         steps = said[id_]["messages"][1]["content"].rpartition("\nAnswer:")[0]
-        found = judge(row["recipe"], row["level"], tree, verifiers[id_]["verifier"], steps, JOB["seed"])
+        found = judge(row["recipe"], row["level"], tree, verifiers[id_]["verifier"], steps)
         assert found == row["effective_depth"]
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from factory.artifacts.digest import canonical_json, row_rng
+from factory.artifacts.digest import canonical_json
 from factory.skills.adapters import CONVERSIONS
 from factory.skills.families.operators import ADD, ALL_OF, DIVIDE, KEEP, MULTIPLY, NEGATE, SEED_PROBLEM, SUBTRACT
 from factory.skills.library import FUNCTIONS, TASKS
@@ -220,7 +220,7 @@ def test_a_value_on_the_way_can_be_outside_a_domain_too() -> None:
 
 
 def matters(tree: Tree) -> bool:
-    return input_matters(tree, evaluate(tree), row_rng(1, "matters", "row"))
+    return input_matters(tree, evaluate(tree), 0)
 
 
 def test_a_program_that_ignores_its_input_is_noticed() -> None:

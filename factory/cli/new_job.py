@@ -24,7 +24,7 @@ ABOUT = {
 # Values of a first job that differ from the defaults: it must run as written, without the extra `embed`.
 START: dict[str, Any] = {"kind": "build", "rows": 1000}
 START_MINI = {"rows": 0}
-START_RECIPE: dict[str, dict[str, Any]] = {"lego": {"cap": 0.25}}  # few topologies, so each needs more room
+START_RECIPE: dict[str, dict[str, Any]] = {"lego": {"levels": [3, 4, 5]}}  # below there are few different problems
 START_SEEDS = {"path": "problems.jsonl", "split": "train"}
 
 

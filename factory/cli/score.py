@@ -63,7 +63,8 @@ class Sums:
 @click.argument("answers", type=click.Path(exists=True, dir_okay=False, allow_dash=True))
 @out_option
 @json_option
-def score(ref: str, answers: str, out: Path, as_json: bool) -> None:
+@click.option("--split", type=click.Choice(SPLITS), help="Score this split; by default those that have answers.")
+def score(ref: str, answers: str, out: Path, as_json: bool, split: str | None) -> None:
     """Score ANSWERS, JSON lines {"id": ..., "answer": ...} (- is stdin), against a release.
 
     REF is the release's folder, or NAME[@VERSION]. Partial credit is the share of a row's checks that passed, for rows
@@ -73,7 +74,10 @@ def score(ref: str, answers: str, out: Path, as_json: bool) -> None:
     problems = read_problems(folder)
     with click.open_file(answers, "rb") as lines:
         said = read_answers(lines, "stdin" if answers == "-" else answers, frozenset(problems["id"]))
-    found = tally(problems, said)
+    wanted = [split] if split else problems.filter(pl.col("id").is_in(list(said)))["split"].unique().to_list()
+    if not said:
+        raise UserError(f'{answers} has no answers; wanted lines such as {{"id": "...", "answer": "..."}}')
+    found = tally(problems.filter(pl.col("split").is_in(wanted)), said)
     if as_json:
         emit({"release": str(folder), **_as_json(found)})
     else:

@@ -71,8 +71,10 @@ class Job(Strict):
 
     kind: Literal["build"] = Field(description="What the job does.")
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9\-]{0,62}$", description="Name of the job and of its releases.")
-    seed: int = Field(default=0, ge=0, lt=2**63, description="Seed of every random choice.")
-    rows: int = Field(gt=0, le=1_000_000_000, description="Slots to fill: train and heldout rows together.")
+    seed: int = Field(default=0, strict=True, ge=0, lt=2**63, description="Seed of every random choice.")
+    rows: int = Field(
+        strict=True, gt=0, le=1_000_000_000, description="Slots to fill: train and heldout rows together."
+    )
     recipes: list[Annotated[SerializeAsAny[RecipeParams], BeforeValidator(_entry)]] = Field(
         min_length=1, description="The methods to draw rows with, and their shares."
     )

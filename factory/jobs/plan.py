@@ -58,18 +58,18 @@ def quotas(job: Job) -> list[Quota]:
     return [q for q in out if q.n]
 
 
-def plan_shards(job: Job, seeds: Seeds | None) -> Iterator[pl.DataFrame]:
+def plan_shards(job: Job, seeds: Seeds | None, shard_rows: int) -> Iterator[pl.DataFrame]:
     """Yield SLOTS shard by shard: one row a slot, cells mixed in a stable random order."""
     frame = pl.concat([_slots(q, RECIPES[q.params.recipe].name, job.seed, seeds, replan=0) for q in quotas(job)])
     order = permutation(job.seed, "slots", frame.height)
-    for first in range(0, frame.height, SHARD_ROWS):
-        rows = frame[order[first : first + SHARD_ROWS]]
+    for first in range(0, frame.height, shard_rows):
+        rows = frame[order[first : first + shard_rows]]
         yield rows.with_columns(slot=pl.int_range(first, first + rows.height, dtype=pl.Int64)).select(*SLOTS.columns)
 
 
 def plan(job: Job, seeds: Seeds | None) -> pl.DataFrame:
     """Return the whole plan at once: for small jobs and previews."""
-    return pl.concat(plan_shards(job, seeds))
+    return pl.concat(plan_shards(job, seeds, SHARD_ROWS))
 
 
 def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: int) -> pl.DataFrame:

@@ -32,6 +32,7 @@ from schemas.samples import SAMPLES
 
 SCORER = text_digest(files("factory").joinpath("score.py").read_bytes())
 OPEN_ROWS = 2_500  # of a later wave, which has few slots: every core gets some
+STALL_ROWS, STALL_SHARE = 200, 0.1  # a wave over so many slots that fills less than this share is the last one
 LEAST_CAP = 3  # a cap never goes below this many rows: small jobs would starve
 
 
@@ -136,10 +137,13 @@ class Filling:
             if round_:
                 shards = self._commit_open(replan(left, self.job, self.seeds, round_), f"replan {round_}")
             for _ in range(self.job.max_attempts):
+                tried = sum(s.rows for s in shards)
                 left = self._wave(shards, attempt)
                 attempt += 1
                 if not left.height:
                     return self.made
+                if tried >= STALL_ROWS and left.height > tried * (1 - STALL_SHARE):
+                    raise QuotaUnmet(self._why_open(left, attempt))  # hardly anything new is to be had
                 shards = self._commit_open(left, f"attempt {attempt}")
         raise QuotaUnmet(self._why_open(left, attempt))
 
@@ -150,7 +154,7 @@ class Filling:
         with self.report.timed("plan"):
             found = [self.store.find("plan", k) for k in keys]
             if None in found:
-                found = [*self._commit_slots(plan_shards(self.job, self.seeds), "plan", keys)]
+                found = [*self._commit_slots(plan_shards(self.job, self.seeds, SHARD_ROWS), "plan", keys)]
         shards = [f for f in found if f is not None]
         for shard in shards:
             self.report.add("plan", shard)
@@ -158,7 +162,7 @@ class Filling:
 
     def _commit_open(self, slots: pl.DataFrame, tag: str) -> list[Artifact]:
         """Return the slots that are still open, cut into shards anew."""
-        of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag)
+        of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag, rows=OPEN_ROWS)
         cuts = [slots[i : i + OPEN_ROWS] for i in range(0, slots.height, OPEN_ROWS)]
         return self._commit_slots(cuts, "open", [digest(open=of, shard=i) for i in range(len(cuts))])
 

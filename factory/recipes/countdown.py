@@ -154,7 +154,10 @@ def _split_product(target: int, n_times: int, n_over: int, rng: Rng) -> list[int
         product *= d
     times = []
     for _ in range(n_times - 1):
-        times.append(rng.pick([d for d in range(1, LARGEST + 1) if product % d == 0]))
+        factors = [d for d in range(2, LARGEST + 1) if product % d == 0 and product > d]
+        if not factors:
+            return None  # times 1 would be no step
+        times.append(rng.pick(factors))
         product //= times[-1]
     return [*times, product, *over]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from factory.artifacts.digest import Rng
 from factory.recipes.coverage import name_lists
@@ -47,6 +47,12 @@ class LegoParams(RecipeParams):
     def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         return check_levels(levels, MAX_LEVEL)
 
+    @model_validator(mode="after")
+    def _asked_is_said(self) -> LegoParams:
+        if max(self.levels) > self.chain:
+            raise ValueError(f"level {max(self.levels)} asks beyond the chain of {self.chain} clauses; raise `chain`")
+        return self
+
 
 def assign(params: LegoParams, request: Request) -> Plan:
     """Plan the depth asked; the clauses are drawn."""
@@ -55,8 +61,7 @@ def assign(params: LegoParams, request: Request) -> Plan:
 
 def draw(params: LegoParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     """Return a chain of clauses and a question about the variable at the slot's depth."""
-    length = max(params.chain, brief.level)
-    names = rng.sample(ALPHABET, length)
+    names = rng.sample(ALPHABET, params.chain)
     tree = asked = leaf(rng.chance(0.5), "boolean")
     clauses, works, value = [], [], tree["x"]
     for i, name in enumerate(names):

@@ -71,7 +71,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return str(value).replace("|", "\\|").replace("\n", " ")
+    return f"{value:,}" if type(value) is int else str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def fence(text: str) -> str:
@@ -108,15 +108,17 @@ rows = load_dataset("PATH_OR_REPO", "sft", split="train")  # on the Hub add revi
 
 {_table(("config", "splits and rows", "what it is for"), rows)}
 
-{_about_splits(manifest["configs"]["sft"])}"""
+{_about_splits(manifest)}"""
 
 
-def _about_splits(splits: Mapping[str, int]) -> str:
-    held = (
-        "The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name."
-        if "heldout" in splits
-        else "No skill was held out."
-    )
+def _about_splits(manifest: Mapping[str, Any]) -> str:
+    splits = manifest["configs"]["sft"]
+    if "heldout" not in splits:
+        held = "Nothing was held out."
+    elif manifest["skills"]["used"]:
+        held = "The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name."
+    else:
+        held = "What `heldout` rows are built on (seeds, patterns) occurs in no `train` row."
     return held + (" `mini` is a choice of train rows (see Variety)." if "mini" in splits else "")
 
 
@@ -126,7 +128,7 @@ ABOUT_CONFIG = {
     "rl": "verl columns and the verifier; `reward_model.ground_truth` is what `score.py:compute_score` takes",
     "lineage": "tree, parents, skills, topology and versions of every row, joined by `id`",
     "curriculum": "train chains as `sft`, one split a horizon, shortest first",
-    "skills": "every skill: family, types, behavioural fingerprint, split, rows that use it",
+    "skills": "every skill (and Countdown's operator patterns): family, types, behavioural fingerprint, split, rows",
     "rejects": "every attempt that left the line: id, stage, reason, twin",
 }
 
@@ -144,6 +146,11 @@ def _making(manifest: Mapping[str, Any]) -> str:
         )
     methods = _table(("recipe", "method", "source"), rows)
     note = "The assistant turns are the solver's own intermediate results, not a model's words."
+    if manifest["seeds"]:
+        note += (
+            " Where a row is built on the user's problems, their answers and worked solutions are taken as they came:"
+            " what is checked is the chain, not the seed. A seed that `heldout` rows use occurs in no `train` row."
+        )
     return f"## How each row was made\n\n{methods}{seeds}\n\n{note}"
 
 

@@ -21,7 +21,7 @@ from factory.jobs.model import Job
 from factory.jobs.plan import quotas
 from factory.recipes.registry import RECIPES
 from factory.release.card import card
-from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest
+from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest, verify
 from factory.release.parquet import SplitWriter, write_whole
 from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
 from factory.skills.library import SKILLS, Library, fingerprint, held_out
@@ -68,6 +68,7 @@ def export(contents: Contents, releases: Path) -> tuple[Path, bool]:
     job = contents.job
     target = releases / job.name / job.release.version
     if target.exists() and _inputs(target) == contents.identity:
+        verify(target, read_manifest(target), f"Remove {target} and run again to make it anew")
         return target, False
     with beside(target) as folder:
         folder.mkdir()
@@ -97,6 +98,8 @@ def _inputs(target: Path) -> str | None:
 
 def _compare(target: Path, content: str, job: Job) -> tuple[Path, bool]:
     """Return the release that is there if every file is the same; a changed one is refused under the same number."""
+    if not (target / MANIFEST).is_file():
+        raise UserError(f"{target} exists and has no {MANIFEST}, so it is no release: remove it and run again")
     there = read_manifest(target)
     if there.digest == content:
         return target, False

@@ -30,7 +30,7 @@ def screen(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
     rows = []
     for id_, row, question, answer in frame.select(*RAW_SEEDS.columns).iter_rows():
         code, twin = seed_reasons(question, answer), None
-        if code is None and (twin := first.setdefault(question, id_)) != id_:
+        if code is None and (twin := first.setdefault(" ".join(question.casefold().split()), id_)) != id_:
             code = "question_is_new"
         key = key_number(question) if code is None else None
         number = numeric_answer(answer) if code is None else None
@@ -56,10 +56,9 @@ def import_seeds(source: SeedSource, base: Path, store: Store) -> Artifact:
     raw = read_seeds(
         source.path, {str(ours): theirs for ours, theirs in source.columns.items()}, base=base, split=source.split
     )
-    if "id" not in raw.columns:
-        raw = raw.with_columns(
-            id=pl.Series([text_digest(f"{r}\x1f{q}")[:20] for r, q in raw.select("row", "question").rows()])
-        )
+    if "id" not in raw.columns:  # a name that leads back to the file
+        ids = [f"row{row}-{text_digest(str(question))[:10]}" for row, question in raw.select("row", "question").rows()]
+        raw = raw.with_columns(id=pl.Series(ids, dtype=pl.String))
     raw = raw.select(*RAW_SEEDS.columns).cast(pl.Schema(RAW_SEEDS.columns))
     content = text_digest(raw.write_ndjson())
     key = SCREEN.key([content], {}, {})

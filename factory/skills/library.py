@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from factory.artifacts.digest import Rng, canonical_json, digest, text_digest
@@ -31,11 +32,21 @@ TASK_FAMILIES = (
     arithmetic, fractions_percent, units_money, calendars, strings, lists, sets, tables, grids_paths, logic, sequences,
 )  # fmt: skip
 
-TASKS: Mapping[str, Skill] = {s.name: s for family in TASK_FAMILIES for s in family.SKILLS}
-CONSTRAINTS: Mapping[str, Skill] = {s.name: s for s in text_constraints.SKILLS}
-FUNCTIONS: Mapping[str, Skill] = {s.name: s for s in string_functions.SKILLS}
-SKILLS: Mapping[str, Skill] = {**TASKS, **CONSTRAINTS, **FUNCTIONS}
-OPERATIONS: Mapping[str, Skill] = {**SKILLS, **{s.name: s for s in operators.SKILLS}}
+
+def by_name(*families: Iterable[Skill]) -> Mapping[str, Skill]:
+    """Return the skills of families by name; ValueError when two have the same."""
+    out: dict[str, Skill] = {}
+    for skill in chain.from_iterable(families):
+        if out.setdefault(skill.name, skill) is not skill:
+            raise ValueError(f"two skills are named '{skill.name}' (families {out[skill.name].family}, {skill.family})")
+    return out
+
+
+TASKS = by_name(*(family.SKILLS for family in TASK_FAMILIES))
+CONSTRAINTS = by_name(text_constraints.SKILLS)
+FUNCTIONS = by_name(string_functions.SKILLS)
+SKILLS = by_name(TASKS.values(), CONSTRAINTS.values(), FUNCTIONS.values())
+OPERATIONS = by_name(SKILLS.values(), operators.SKILLS)
 
 # One family is never trained on (a new kind of task), and of every other about one behaviour in HELD_OUT_EVERY: by its
 # fingerprint alone, so that a new skill moves no other across.

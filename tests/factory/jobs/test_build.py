@@ -112,6 +112,7 @@ def test_a_release_does_not_depend_on_where_shards_are_cut(
     once: tuple[Path, Built], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(waves, "SHARD_ROWS", 40)
+    monkeypatch.setattr(waves, "OPEN_ROWS", 2)
     build(JOB, out=tmp_path)
     here, there = contents(tmp_path / "releases"), contents(once[0] / "releases")
     data = [path for path in there if path.endswith(".parquet") and "/rejects/" not in path]

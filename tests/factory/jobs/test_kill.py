@@ -32,15 +32,15 @@ from factory.jobs import waves
 from factory.notebook import build
 
 if __name__ == "__main__":
-    waves.SHARD_ROWS = 10
+    waves.SHARD_ROWS, waves.OPEN_ROWS = 10, 4
     build(json.loads(sys.argv[1]), out=sys.argv[2], workers=2)
 """
 
 
-def start(out: Path, rows: int) -> subprocess.Popen[bytes]:
+def start(out: Path, rows: int, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Return a build in two workers, all in a process group of their own."""
     command = [sys.executable, "-c", RUN, json.dumps(JOB | {"rows": rows}), str(out)]
-    return subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
+    return subprocess.Popen(command, start_new_session=True, stderr=stderr)
 
 
 def committed(out: Path) -> int:
@@ -74,8 +74,10 @@ def survive(tmp_path: Path, rows: int, kills: int, seed: int) -> dict[str, Any]:
     for _ in range(3 * kills):
         if len(seen) < kills and (found := kill_during(out, rows, random)) is not None:
             seen.append(found)
-    assert start(out, rows).wait() == 0
-    assert start(tmp_path / "whole", rows).wait() == 0
+    for folder in (out, tmp_path / "whole"):
+        ended = start(folder, rows, stderr=subprocess.PIPE)
+        told = ended.communicate()[1]
+        assert ended.returncode == 0, told.decode()
     release = Path("releases/killed/1.0.0")
     one, two = contents(out / release), contents(tmp_path / "whole" / release)
     return {

@@ -37,6 +37,7 @@ def job(make_job: MakeJob) -> Job:
 @pytest.fixture
 def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(waves, "SHARD_ROWS", 40)
+    monkeypatch.setattr(waves, "OPEN_ROWS", 5)
 
 
 def test_every_slot_is_filled_once_and_in_order(job: Job, fill: Fill) -> None:
@@ -118,6 +119,7 @@ def test_where_shards_are_cut_does_not_change_the_samples(
     job = make_job(*entries, rows=rows, seed=5)
     whole = fill(job)
     monkeypatch.setattr(waves, "SHARD_ROWS", 17)
+    monkeypatch.setattr(waves, "OPEN_ROWS", 3)
     cut = fill(job)
     assert len(whole.shards) == 1
     assert len(cut.shards) == -(-rows // 17)
@@ -207,12 +209,15 @@ def test_jobs_that_differ_in_their_attempts_share_what_they_have_in_common(make_
     assert two.digests == fill(make_job(*ENTRIES, max_attempts=9)).digests
 
 
-def test_shards_of_another_size_are_not_taken_for_these(job: Job, fill: Fill, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("size", ["SHARD_ROWS", "OPEN_ROWS"])
+def test_shards_of_another_size_are_not_taken_for_these(
+    job: Job, fill: Fill, size: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = fill(job)
-    for size in (40, 1000):
-        monkeypatch.setattr(waves, "SHARD_ROWS", size)
+    for rows in (3, 40, 1000):
+        monkeypatch.setattr(waves, size, rows)
         filled = fill(job, store="shared")
-    assert filled.digests == whole.digests
+        assert filled.samples.equals(whole.samples)
 
 
 def test_jobs_of_two_names_do_not_meet_in_one_store(make_job: MakeJob, fill: Fill) -> None:

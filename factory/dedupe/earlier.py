@@ -23,37 +23,49 @@ def prefixes(values: pl.Series) -> Prefixes:
     return values.str.slice(0, 15).str.to_integer(base=16).to_numpy()
 
 
-class Counts:
-    """How often each prefix was added: two arrays, merged in linear time."""
+class PrefixMap:
+    """A sorted map from prefixes to whole numbers, 0 where there is none; adding to it copies, but never sorts, it."""
 
     def __init__(self) -> None:
         self._keys: Prefixes = np.empty(0, dtype=np.int64)
-        self._counts: Prefixes = np.empty(0, dtype=np.int64)
+        self._values: Prefixes = np.empty(0, dtype=np.int64)
 
     def get(self, keys: Prefixes) -> Prefixes:
-        """Return the count of each key, 0 where there is none."""
-        if not self._keys.size:
-            return np.zeros(keys.size, dtype=np.int64)
-        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
-        return np.where(self._keys[place] == keys, self._counts[place], 0)
+        """Return the value of each key."""
+        place, there = self._find(keys)
+        return np.where(there, self._values[place], 0) if self._keys.size else np.zeros(keys.size, dtype=np.int64)
 
-    def add(self, keys: Prefixes) -> None:
-        """Count each key once more."""
-        merged = np.concatenate([self._keys, np.sort(keys)])
-        counts = np.concatenate([self._counts, np.ones(keys.size, dtype=np.int64)])
-        order = np.argsort(merged, kind="stable")  # two sorted runs: a linear merge
-        merged, counts = merged[order], counts[order]
-        if merged.size:
-            starts = np.flatnonzero(np.concatenate([[True], merged[1:] != merged[:-1]]))
-            self._keys, self._counts = merged[starts], np.add.reduceat(counts, starts)
+    def count(self, keys: Prefixes) -> None:
+        """Add one to the value of each key, as often as it is given."""
+        distinct, times = np.unique(keys, return_counts=True)
+        place, there = self._find(distinct)
+        self._values[place[there]] += times[there]
+        self._insert(distinct[~there], times[~there])
+
+    def put(self, keys: Prefixes, value: int) -> None:
+        """Give a value to the keys that have none."""
+        distinct = np.unique(keys)
+        _, there = self._find(distinct)
+        self._insert(distinct[~there], np.full((~there).sum(), value, dtype=np.int64))
+
+    def _find(self, keys: Prefixes) -> tuple[Prefixes, npt.NDArray[np.bool_]]:
+        if not self._keys.size:
+            return np.zeros(keys.size, dtype=np.int64), np.zeros(keys.size, dtype=np.bool_)
+        place = np.minimum(np.searchsorted(self._keys, keys), self._keys.size - 1)
+        return place, self._keys[place] == keys
+
+    def _insert(self, keys: Prefixes, values: Prefixes) -> None:
+        place = np.searchsorted(self._keys, keys)
+        self._keys = np.insert(self._keys, place, keys)
+        self._values = np.insert(self._values, place, values)
 
 
 class Earlier:
     """The rows kept before the shard at hand; a dependency of its dedupe."""
 
     def __init__(self) -> None:
-        self._seen = {key: Counts() for key in KEYS}
-        self._caps = Counts()
+        self._seen = {key: PrefixMap() for key in KEYS}  # to the number of the artifact that holds the row, from 1
+        self._caps = PrefixMap()
         self._kept: list[Artifact] = []
         self._identity = digest(kept=[])
 
@@ -65,10 +77,10 @@ class Earlier:
     def add(self, kept: Artifact) -> None:
         """Count a shard's kept rows as earlier."""
         frame = kept.read([*KEYS, "cap_key"])
-        for key in KEYS:
-            self._seen[key].add(prefixes(frame[key]))
-        self._caps.add(prefixes(frame["cap_key"]))
         self._kept.append(kept)
+        for key in KEYS:
+            self._seen[key].put(prefixes(frame[key]), len(self._kept))
+        self._caps.count(prefixes(frame["cap_key"]))
         self._identity = digest(kept=[self._identity, kept.digest])
 
     def used(self, cap_keys: pl.Series) -> Prefixes:
@@ -81,8 +93,9 @@ class Earlier:
 
     def find(self, key: str, values: Sequence[str]) -> dict[str, str]:
         """Return {value: id} of the kept rows that have one of the values, read from disk."""
-        if not values:
-            return {}
-        rows = [pl.scan_parquet(k.folder / "rows.parquet").select(key, "id") for k in self._kept if k.rows]
-        found = pl.concat(rows).filter(pl.col(key).is_in(list(values))).collect() if rows else pl.DataFrame()
-        return dict(zip(found[key], found["id"], strict=True)) if found.height else {}
+        places = np.unique(self._seen[key].get(prefixes(pl.Series(values, dtype=pl.String))))
+        out: dict[str, str] = {}
+        for place in places[places > 0].tolist():
+            frame = self._kept[place - 1].read([key, "id"]).filter(pl.col(key).is_in(list(values)))
+            out |= dict(zip(frame[key], frame["id"], strict=True))
+        return out

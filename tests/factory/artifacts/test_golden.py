@@ -44,7 +44,8 @@ from factory.recipes.recipe import (
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SCREEN
 from factory.selection.mini import SELECT_MINI
-from factory.skills.library import OPERATIONS, Library
+from factory.skills.library import OPERATIONS, SKILLS, Library
+from factory.skills.skill import Skill
 from factory.skills.tree import Tree, leaf, nodes
 
 if TYPE_CHECKING:
@@ -252,6 +253,34 @@ def check_drafts(name: str, recipe: str, drafts: Sequence[Draft | Dropped]) -> N
     versions = {f"recipe {recipe}": RECIPES[recipe].version, **skills_of([draft.tree for draft in made])}
     blame = f"the version of the recipe {recipe} (or of the skill that changed)"
     check(name, blame, versions, [asdict(draft) for draft in drafts])
+
+
+def told_by(skill: Skill) -> object:
+    """Return all that a skill says and does on four drawn problems, at two levels."""
+    rng, problems = row_rng(5, "golden", skill.name), []
+    for i in range(4):
+        x, knobs = skill.draw(rng, 4 if i % 2 else 2) or (None, {})
+        others = ["other"] * (skill.arity - 1)
+        y = None if x is None else skill.apply(x, *others, **knobs)
+        asks = [skill.say("X", knobs, j) for j in range(len(skill.phrasings))] if x is not None else []
+        check = skill.check(**knobs) if skill.check and x is not None else None
+        # Its recipe writes the steps of a skill with two inputs.
+        trace = skill.trace(x, y, knobs) if x is not None and skill.arity == 1 else None
+        problems.append([x, knobs, y, asks, trace, check])
+    return [skill.family, skill.takes, skill.gives, skill.unit, problems]
+
+
+def test_every_skill_does_and_says_what_is_on_file() -> None:
+    here = {name: [skill.version, text_digest(canonical_json(told_by(skill)))[:12]] for name, skill in SKILLS.items()}
+    if WRITING:
+        write("skills", skills=here)
+    found = on_file("skills").get("skills", {})
+    new = sorted(n for n in {*here, *found} if found.get(n, [0])[0] != here.get(n, [0])[0])
+    changed = sorted(n for n in here if n not in new and found[n] != here[n])
+    if changed:
+        pytest.fail(f"these skills changed and their versions did not: {', '.join(changed)}; bump them; then {REMEDY}")
+    if new:
+        pytest.fail(f"these skills are new, gone or of another version: {', '.join(new)}; {REMEDY}")
 
 
 def test_the_plan_is_the_one_on_file() -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from factory.artifacts.digest import text_digest
 from factory.artifacts.store import Artifact, Store
-from factory.dedupe.earlier import Counts, Earlier, prefixes
+from factory.dedupe.earlier import Earlier, PrefixMap, prefixes
 from schemas.columns import REASONS
 
 NONE = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
@@ -26,9 +26,9 @@ def array(keys: list[int]) -> np.ndarray:
 
 @given(st.lists(st.lists(KEYS, max_size=8), max_size=6), st.lists(KEYS, max_size=8))
 def test_counts_are_those_of_a_counter(added: list[list[int]], asked: list[int]) -> None:
-    counts, expected = Counts(), Counter[int]()
+    counts, expected = PrefixMap(), Counter[int]()
     for keys in added:
-        counts.add(array(keys))
+        counts.count(array(keys))
         expected.update(keys)
     assert counts.get(array(asked)).tolist() == [expected[key] for key in asked]
 

@@ -162,7 +162,7 @@ IMPOSSIBLE: dict[str, Callable[[Path], dict[str, Any]]] = {
 def test_a_quota_that_cannot_be_met_ends_the_build_without_a_release(what: str, tmp_path: Path) -> None:
     job = {**JOB, "rows": 500, "max_attempts": 2, "replans": 1, **IMPOSSIBLE[what](tmp_path)}
     with pytest.raises(
-        QuotaUnmet, match=r"of 500 slots could not be filled in 4 attempts; .*level=1, split train"
+        QuotaUnmet, match=r"of 500 slots could not be filled in \d attempts; .*level=1, split train"
     ) as e:
         build(job, out=tmp_path / "out")
     assert e.value.exit_code == 2

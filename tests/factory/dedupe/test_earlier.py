@@ -33,6 +33,16 @@ def test_counts_are_those_of_a_counter(added: list[list[int]], asked: list[int])
     assert counts.get(array(asked)).tolist() == [expected[key] for key in asked]
 
 
+@given(st.lists(st.lists(KEYS, max_size=8), max_size=6), st.lists(KEYS, max_size=8))
+def test_a_key_keeps_the_first_value_it_was_given(added: list[list[int]], asked: list[int]) -> None:
+    values, expected = PrefixMap(), dict[int, int]()
+    for value, keys in enumerate(added, 1):
+        values.put(array(keys), value)
+        for key in keys:
+            expected.setdefault(key, value)
+    assert values.get(array(asked)).tolist() == [expected.get(key, 0) for key in asked]
+
+
 @given(st.lists(st.text("0123456789abcdef", min_size=32, max_size=32), max_size=5))
 def test_a_prefix_is_the_first_60_bits(digests: list[str]) -> None:
     series = pl.Series(digests, dtype=pl.String)

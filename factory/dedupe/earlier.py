@@ -16,6 +16,7 @@ from factory.artifacts.store import Artifact
 
 Prefixes = npt.NDArray[np.int64]
 KEYS = ("digest", "prompt_digest")
+MANY = -1  # several kept files may hold rows of this prefix
 
 
 def prefixes(values: pl.Series) -> Prefixes:
@@ -43,9 +44,10 @@ class PrefixMap:
         self._insert(distinct[~there], times[~there])
 
     def put(self, keys: Prefixes, value: int) -> None:
-        """Give a value to the keys that have none."""
+        """Give a value to the keys that have none; those that have one get MANY."""
         distinct = np.unique(keys)
-        _, there = self._find(distinct)
+        place, there = self._find(distinct)
+        self._values[place[there]] = MANY
         self._insert(distinct[~there], np.full((~there).sum(), value, dtype=np.int64))
 
     def _find(self, keys: Prefixes) -> tuple[Prefixes, npt.NDArray[np.bool_]]:
@@ -89,13 +91,13 @@ class Earlier:
 
     def suspects(self, key: str, values: pl.Series) -> pl.Series:
         """Return a mask of the values that may have been kept before."""
-        return pl.Series(self._seen[key].get(prefixes(values)) > 0)
+        return pl.Series(self._seen[key].get(prefixes(values)) != 0)
 
     def find(self, key: str, values: Sequence[str]) -> dict[str, str]:
         """Return {value: id} of the kept rows that have one of the values, read from disk."""
-        places = np.unique(self._seen[key].get(prefixes(pl.Series(values, dtype=pl.String))))
+        places = set(self._seen[key].get(prefixes(pl.Series(values, dtype=pl.String))).tolist()) - {0}
         out: dict[str, str] = {}
-        for place in places[places > 0].tolist():
+        for place in range(1, len(self._kept) + 1) if MANY in places else sorted(places):
             frame = self._kept[place - 1].read([key, "id"]).filter(pl.col(key).is_in(list(values)))
             out |= dict(zip(frame[key], frame["id"], strict=True))
         return out

@@ -124,10 +124,11 @@ class Library:
 
     @property
     def identity(self) -> str:
-        """Return the digest of every skill's name, version and behavioural fingerprint."""
+        """Return the digest of every skill's name, version, behavioural fingerprint and side."""
         return _identity()
 
 
 @cache
 def _identity() -> str:
-    return digest(skills=[[s.name, s.version, fingerprint(s.name)] for s in SKILLS.values()])
+    skills = [[s.name, s.version, fingerprint(s.name)] for s in SKILLS.values()]
+    return digest(skills=skills, held_out=sorted(held_out()))

@@ -15,7 +15,7 @@ LEVELS = range(1, 9)
 
 @pytest.fixture(scope="module", params=LEVELS)
 def rows(request: Any, draw: Any) -> Any:
-    drawn = draw("lego", request.param, 30)
+    drawn = draw("lego", request.param, 30, levels=[request.param], chain=max(5, request.param))
     assert len(drawn.rows) == 30
     return drawn.rows
 

@@ -96,8 +96,9 @@ class Earlier:
     def find(self, key: str, values: Sequence[str]) -> dict[str, str]:
         """Return {value: id} of the kept rows that have one of the values, read from disk."""
         places = set(self._seen[key].get(prefixes(pl.Series(values, dtype=pl.String))).tolist()) - {0}
-        out: dict[str, str] = {}
-        for place in range(1, len(self._kept) + 1) if MANY in places else sorted(places):
-            frame = self._kept[place - 1].read([key, "id"]).filter(pl.col(key).is_in(list(values)))
-            out |= dict(zip(frame[key], frame["id"], strict=True))
-        return out
+        wanted = self._kept if MANY in places else [self._kept[place - 1] for place in sorted(places)]
+        if not wanted:
+            return {}
+        rows = pl.scan_parquet([kept.folder / "rows.parquet" for kept in wanted]).select(key, "id")
+        found = rows.filter(pl.col(key).is_in(list(values))).collect()
+        return dict(zip(found[key], found["id"], strict=True))

@@ -199,8 +199,8 @@ def _variety(manifest: Mapping[str, Any]) -> str:
     return f"""## Variety
 
 Measured on a pool of {found["pool"]:,} train rows drawn by hash. Prompts were embedded with all-MiniLM-L6-v2 (first 128
-tokens) and grouped into {found["clusters"]} k-means clusters. The `mini` split takes {found["chosen"]} of them, clusters in
-turn and rare skills first; beside it the mean of {found["random_draws"]} random choices of the same size:
+tokens) and grouped into {found["clusters"]} k-means clusters. The `mini` split takes {found["chosen"]} of them, rows with skills
+not shown yet first and then clusters in turn; beside it the mean of {found["random_draws"]} random choices of the same size:
 
 {_table(("", "mini", "random"), rows)}
 

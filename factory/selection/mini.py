@@ -1,4 +1,4 @@
-"""The mini split: clusters by k-means over embeddings, then a choice that fills clusters evenly and skills first."""
+"""The mini split: k-means clusters over embeddings, and a choice that covers skills and fills clusters evenly."""
 
 from __future__ import annotations
 
@@ -47,22 +47,26 @@ def cluster(vectors: npt.NDArray[np.float32], k: int, seed: int) -> npt.NDArray[
 
 
 def choose(clusters: Sequence[int], skills: Sequence[Sequence[str]], n: int) -> list[int]:
-    """Return n row numbers: clusters in turn, smallest count first; in a cluster the row with the rarest skills."""
-    members: dict[int, list[int]] = {}
-    for row, c in enumerate(clusters):
-        members.setdefault(c, []).append(row)
+    """Return n row numbers: first rows that show skills not shown yet, then clusters in turn, fewest rows first.
+
+    Ties go to the emptier cluster, the rarer skills, the earlier row.
+    """
+    left = set(range(len(clusters)))
     used: Counter[str] = Counter()
     taken: Counter[int] = Counter()
     chosen: list[int] = []
-    while len(chosen) < n and members:
-        c = min(members, key=lambda c: (taken[c], c))
-        best = min(members[c], key=lambda r: (min(used[s] for s in skills[r]), sum(used[s] for s in skills[r]), r))
-        members[c].remove(best)
-        if not members[c]:
-            del members[c]
-        used.update(set(skills[best]))
-        taken[c] += 1
-        chosen.append(best)
+
+    def take(row: int) -> None:
+        left.discard(row)
+        used.update(set(skills[row]))
+        taken[clusters[row]] += 1
+        chosen.append(row)
+
+    fresh = left
+    while len(chosen) < n and (fresh := {r for r in fresh & left if any(not used[s] for s in skills[r])}):
+        take(min(fresh, key=lambda r: (-sum(not used[s] for s in set(skills[r])), taken[clusters[r]], r)))
+    while len(chosen) < n and left:
+        take(min(left, key=lambda r: (taken[clusters[r]], clusters[r], sum(used[s] for s in skills[r]), r)))
     return sorted(chosen)
 
 
@@ -77,7 +81,7 @@ def select_mini(frame: pl.DataFrame, params: Mapping[str, Any], *, vectors: Vect
     )
 
 
-SELECT_MINI = Stage("mini", 1, POOL, MINI, select_mini)
+SELECT_MINI = Stage("mini", 2, POOL, MINI, select_mini)
 
 
 def coverage(clusters: Sequence[int], skills: Sequence[Sequence[str]], rows: Sequence[int]) -> dict[str, float]:

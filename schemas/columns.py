@@ -5,7 +5,6 @@ from __future__ import annotations
 import polars as pl
 
 STRINGS = pl.List(pl.String())
-MESSAGES = pl.List(pl.Struct({"role": pl.String(), "content": pl.String()}))
 VERIFIER = pl.Struct({"kind": pl.String(), "gold": pl.String(), "args": pl.String()})
 REASONS = pl.List(pl.Struct({"gate": pl.String(), "code": pl.String(), "detail": pl.String(), "twin": pl.String()}))
 TREE = pl.String()  # canonical JSON of a typed tree: reads the same in every tool, digests without surprises

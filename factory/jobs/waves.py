@@ -193,10 +193,9 @@ class Filling:
 
     def _params(self, attempt: int) -> tuple[dict[str, Any], dict[str, Any]]:
         versions = {entry.recipe: RECIPES[entry.recipe].version for entry in self.job.recipes}
-        shared = {"seed": self.job.seed, "versions": versions}
         entries = [entry.model_dump(mode="json") for entry in self.job.recipes]
-        draws = {"name": self.job.name, "attempt": attempt, "entries": entries, **shared}
-        return draws, {"scorer": SCORER, **shared}
+        draws = {"name": self.job.name, "seed": self.job.seed, "attempt": attempt, "entries": entries}
+        return {**draws, "versions": versions}, {"scorer": SCORER, "versions": versions}
 
     def _close(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> pl.DataFrame:
         frame = slots.read()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -45,17 +44,6 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
     if "id" in mapping:
         _require_distinct_ids(path, seeds)
     return seeds
-
-
-def seeds_digest(path: str, *, base: Path, split: str | None = None) -> str:
-    """Return the SHA-256 of the source's bytes, its files in order: the identity of the seeds.
-
-    Raises UserError as `read_seeds` does for a source that is not there.
-    """
-    digest = hashlib.sha256()
-    for _, data in _contents(path, base, split):
-        digest.update(data)
-    return digest.hexdigest()
 
 
 def seed_reasons(question: str | None, answer: str | None) -> str | None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import sys
@@ -12,7 +11,7 @@ import pytest
 
 from factory.errors import MissingExtra, UserError
 from factory.seeds.hub import choose_files
-from factory.seeds.read import read_seeds, seeds_digest
+from factory.seeds.read import read_seeds
 
 if TYPE_CHECKING:
     from hub_double import HubDouble, Request
@@ -90,12 +89,6 @@ def test_private_dataset_is_refused_without_a_token(hub: HubDouble, monkeypatch:
     hub.add_dataset(REPO, {"train.jsonl": line("secret")}, private=True)
     monkeypatch.delenv("HF_TOKEN")
     assert "or it is private: check the name, or log in" in refusal(f"hub:{REPO}")
-
-
-def test_digest_is_that_of_the_files_in_order(hub: HubDouble) -> None:
-    hub.add_dataset(REPO, {"train-2.jsonl": line("b"), "train-1.jsonl": line("a"), "test.jsonl": line("c")})
-    found = seeds_digest(f"hub:{REPO}", base=Path("/nowhere"))
-    assert found == hashlib.sha256(line("a") + line("b")).hexdigest()
 
 
 def test_empty_shard_among_others_is_no_mistake(hub: HubDouble) -> None:

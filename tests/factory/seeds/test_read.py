@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from factory.errors import UserError
-from factory.seeds.read import DEFAULT_COLUMNS, MAX_QUESTION_CHARS, read_seeds, seed_reasons, seeds_digest
+from factory.seeds.read import DEFAULT_COLUMNS, MAX_QUESTION_CHARS, read_seeds, seed_reasons
 
 TWO = [{"question": "2 and 3?", "answer": "5"}, {"question": "4 and 4?", "answer": "8"}]
 TWO_SEEDS = pl.DataFrame(
@@ -316,16 +315,6 @@ def test_every_refusal_is_one_line(tmp_path: Path) -> None:
         refusal(tmp_path, "c.csv", b"q\n1\n"),
     ]
     assert not [message for message in messages if re.search(r"\n|Traceback", message)]
-
-
-def test_digest_is_that_of_the_bytes(tmp_path: Path) -> None:
-    (tmp_path / "s.jsonl").write_bytes(lines(TWO))
-    assert seeds_digest("s.jsonl", base=tmp_path) == hashlib.sha256(lines(TWO)).hexdigest()
-
-
-def test_digest_of_a_missing_file_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"there are no seeds 's\.jsonl'"):
-        seeds_digest("s.jsonl", base=tmp_path)
 
 
 @pytest.mark.parametrize(

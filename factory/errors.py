@@ -1,8 +1,10 @@
 """The errors of the factory: what went wrong, which thing, what was found, what to do.
 
 FactoryError              ours: exit code 1
+├── Waiting               not done yet, and nothing is wrong: exit code 3
 └── UserError             the user can mend it: exit code 2
     ├── QuotaUnmet        a cell of the plan cannot be filled
+    ├── BudgetSpent       a teacher may not be asked any more
     └── MissingExtra      an optional library is not installed
 
 A frame that does not keep its contract is schemas.table.SchemaMismatch: always our mistake.
@@ -20,6 +22,12 @@ class FactoryError(Exception):
     exit_code = 1
 
 
+class Waiting(FactoryError):
+    """The run goes on when somebody else has done their part; the message says what, and how to go on."""
+
+    exit_code = 3
+
+
 class UserError(FactoryError):
     """The user can mend it: the message says what, which, what was found and what to do."""
 
@@ -28,6 +36,10 @@ class UserError(FactoryError):
 
 class QuotaUnmet(UserError):
     """A cell of the plan could not be filled within the attempts the job allows."""
+
+
+class BudgetSpent(UserError):
+    """The budget of a run has no room for the next request; every reply so far is kept."""
 
 
 class MissingExtra(UserError):

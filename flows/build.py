@@ -39,6 +39,15 @@ class Logged:
         """Pass it on."""
         self.beside.advance(name, rows, rejects)
 
+    def note(self, name: str, text: str) -> None:
+        """Pass it on."""
+        self.beside.note(name, text)
+
+    def remark(self, text: str) -> None:
+        """Log it, and pass it on."""
+        get_run_logger().info("%s", text)
+        self.beside.remark(text)
+
 
 def run_name() -> str:
     """Return the name and version of the job that the current flow run was asked for."""
@@ -51,13 +60,21 @@ def run_name() -> str:
 
 
 @flow(name="build", flow_run_name=run_name, persist_result=False)
-def build(job: str, set: Sequence[str] = (), out: str = "outputs", workers: int | None = None) -> dict[str, Any]:
+def build(  # noqa: PLR0913 - the parameters of the run form
+    job: str,
+    set: Sequence[str] = (),
+    out: str = "outputs",
+    workers: int | None = None,
+    teacher: str | None = None,
+    model: str | None = None,
+) -> dict[str, Any]:
     """Return what `factory run --json` prints, after the release of a job is in place under out/releases.
 
-    `job` is a shipped name or a YAML path, `set` holds `key=value` overrides. There are no retries of the whole: an
-    error of the user stays one, and a run after another failure finds the finished shards and resumes.
+    `job` is a shipped name or a YAML path, `set` holds `key=value` overrides, `teacher` and `model` replace where and
+    whom the job asks. There are no retries of the whole: an error of the user stays one, and a run after another
+    failure finds the finished shards and resumes.
     """
-    file = load_job(job, set)
+    file = load_job(job, set, teacher, model)
     with tags(file.job.name), PrefectEngine(workers) as engine:
         built = run_build(file, Path(out), engine, Report(Logged(WATCHER.get()))).as_json()
     create_markdown_artifact(funnel(built), key=f"build-{file.job.name}", description=f"The funnel of {run_name()}")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from factory.cli.console import emit, say
-from factory.cli.options import json_option, out_option, set_option
+from factory.cli.options import json_option, model_option, out_option, set_option, teacher_option
 from factory.cli.progress import watching
 from factory.cli.run import stoppable
 from factory.errors import MissingExtra, UserError
@@ -34,26 +34,37 @@ def flow() -> None:
 @flow.command()
 @click.argument("job")
 @set_option
+@teacher_option
+@model_option
 @out_option
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use."
 )
 @click.option("-v", "--verbose", is_flag=True, help="Show Prefect's log instead of progress.")
 @json_option
-def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, verbose: bool, as_json: bool) -> None:
+def run(  # noqa: PLR0913 - a command line has as many options as it has
+    job: str,
+    overrides: tuple[str, ...],
+    teacher: str | None,
+    model: str | None,
+    out: Path,
+    workers: int | None,
+    verbose: bool,
+    as_json: bool,
+) -> None:
     """Build a release from JOB as a Prefect flow; its bytes are those of `factory run`.
 
     The flow reports to the server of your Prefect profile or PREFECT_API_URL. Without one, a server of its own is
     started for the run, which keeps its files in DIR/prefect.
     """
-    load_job(job, overrides)  # a mistake in it is told before a server is started
+    load_job(job, overrides, teacher, model)  # a mistake in it is told before a server is started
     os.environ.update(NO_TELEMETRY | ({} if verbose else QUIET))
     if find_spec("prefect") is None:
         raise MissingExtra("running a flow", "flows")
     signal.siginterrupt(signal.SIGINT, True)  # Polars' handler lets waits go on, so Ctrl-C sat out the running shards
     shown: AbstractContextManager[Watcher] = nullcontext(Nobody()) if verbose else watching(quiet=as_json)
     with stoppable(), server(out, verbose=verbose), shown as watcher:
-        built = _build(watcher, job=job, set=overrides, out=str(out), workers=workers)
+        built = _build(watcher, job=job, set=overrides, out=str(out), workers=workers, teacher=teacher, model=model)
     if as_json:
         emit(built)
     else:

@@ -32,6 +32,9 @@ def _load(name: str) -> None:
 
 _load("hub_socket")
 _load("hub_double")
+_load("by_example")
+_load("fake_vllm")
+_load("tiny_model")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -1,6 +1,6 @@
 """The one place where errors become a line on stderr and an exit code.
 
-0 done · 1 ours · 2 the user can mend it · 130 stopped by Ctrl-C or SIGTERM
+0 done · 1 ours · 2 the user can mend it · 3 waiting for replies · 130 stopped by Ctrl-C or SIGTERM
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import click
 
 from factory.cli.console import emit, say
-from factory.errors import FactoryError
+from factory.errors import FactoryError, Waiting
 
 OURS, THEIRS, STOPPED = 1, 2, 130
 JSON = "factory.cli.json"  # the key in a context's meta that says whether JSON is wanted
@@ -53,8 +53,9 @@ def boundary(ctx: click.Context | None = None) -> Iterator[None]:
         told = explain(error)
         if told is None:
             raise
-        say(f"error: {told[1]}", err=True)
-        _tell_json(ctx, "failed", told[1])
+        ending, sign = ("waiting", "waiting") if isinstance(error, Waiting) else ("failed", "error")
+        say(f"{sign}: {told[1]}", err=True)
+        _tell_json(ctx, ending, told[1])
         raise click.exceptions.Exit(told[0]) from None
 
 

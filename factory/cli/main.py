@@ -26,6 +26,9 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "publish": ("factory.cli.releases:publish", "Put a release into a folder or on the Hub."),
     "pull": ("factory.cli.releases:pull", "Fetch a published release."),
     "skills": ("factory.cli.skills:skills", "List, show and sample the executable skills."),
+    "prompts": ("factory.cli.prompts:prompts", "List and show what is said to a teacher."),
+    "teacher": ("factory.cli.teacher:teacher", "Check a teacher model; install vLLM."),
+    "cache": ("factory.cli.cache:cache", "Look at the stored replies of teachers, move or prune them."),
 }
 
 # Commands of other packages are entry points of this group. Their help lines stand here where we know them, since an

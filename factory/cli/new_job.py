@@ -14,7 +14,9 @@ from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
 from factory.jobs.model import Job, Mini, ReleaseSpec, SeedSource
+from factory.recipes.recipe import Recipe
 from factory.recipes.registry import RECIPES
+from factory.teacher.model import TeacherSpec
 
 # What the models do not say of a key themselves.
 ABOUT = {
@@ -25,6 +27,7 @@ ABOUT = {
 START: dict[str, Any] = {"kind": "build", "rows": 1000}
 START_MINI = {"rows": 0}
 START_RECIPE: dict[str, dict[str, Any]] = {"lego": {"levels": [3, 4, 5]}}  # below there are few different problems
+START_TEACHER = {"model": "NAME", "base_url": "http://localhost:8000/v1"}
 START_SEEDS = {"path": "problems.jsonl", "split": "train"}
 
 
@@ -49,6 +52,9 @@ def _key(key: str, info: FieldInfo, name: str) -> Iterator[str]:
     elif key == "seeds":
         yield f"# Optional. {SeedSource.__doc__}"
         yield from (f"# {line}" for line in _block("seeds", SeedSource, START_SEEDS))
+    elif key == "teacher":
+        yield f"# Optional. {info.description} Any OpenAI-compatible server, vLLM, batch files: docs/teacher.md."
+        yield from (f"# {line}" for line in _block("teacher", TeacherSpec, START_TEACHER))
     elif key == "mini":
         yield f"# {Mini.__doc__}"
         yield from _block("mini", Mini, START_MINI)
@@ -66,23 +72,32 @@ def _block(key: str, model: type[BaseModel], start: dict[str, Any]) -> Iterator[
 
 
 def _recipes() -> Iterator[str]:
-    even = round(1 / len(RECIPES), 3)
-    for i, recipe in enumerate(RECIPES.values()):
-        share = even if i else round(1 - even * (len(RECIPES) - 1), 3)
-        yield f"  # {recipe.about[0].upper()}{recipe.about[1:]}."
-        yield f"  # Source: {recipe.paper}."
-        yield f"  - recipe: {recipe.name}"
-        start = {"share": share, **START_RECIPE.get(recipe.name, {})}
-        for key, info in recipe.params.model_fields.items():
-            if key != "recipe":
-                yield from (f"    {line}" for line in _line(key, info, start))
+    """Yield a line of `recipes` for each; those that need a teacher are commented out."""
+    drawn = [recipe for recipe in RECIPES.values() if not recipe.talk]
+    even = round(1 / len(drawn), 3)
+    for i, recipe in enumerate(drawn):
+        yield from _recipe(recipe, even if i else round(1 - even * (len(drawn) - 1), 3))
+    for recipe in RECIPES.values():
+        if recipe.talk:
+            yield "  # This one needs a teacher."
+            yield from (f"  # {line[2:]}" for line in _recipe(recipe, even))
+
+
+def _recipe(recipe: Recipe, share: float) -> Iterator[str]:
+    yield f"  # {recipe.about[0].upper()}{recipe.about[1:]}."
+    yield f"  # Source: {recipe.paper}."
+    yield f"  - recipe: {recipe.name}"
+    start = {"share": share, **START_RECIPE.get(recipe.name, {})}
+    for key, info in recipe.params.model_fields.items():
+        if key != "recipe":
+            yield from (f"    {line}" for line in _line(key, info, start))
 
 
 def _line(key: str, info: FieldInfo, start: dict[str, Any]) -> Iterator[str]:
     """Yield a key's explanation and the key; one without a value is commented out."""
     value = start.get(key, None if info.is_required() else info.get_default(call_default_factory=True))
     yield f"# {info.description or ABOUT[key]}"
-    yield f"# {key}:" if value is None else f"{key}: {_yaml(value)}"
+    yield f"# {key}:" if value is None or isinstance(value, BaseModel) or value == [] else f"{key}: {_yaml(value)}"
 
 
 def _yaml(value: object) -> str:

@@ -22,3 +22,9 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Change a key of the job, such as rows=200 or recipes.0.share=0.5; can be repeated.",
 )
+teacher_option = click.option(
+    "--teacher",
+    metavar="WHERE",
+    help="Ask here instead: a base URL, batch:DIR, fake (no model) or fake:FILE.",
+)
+model_option = click.option("--model", metavar="NAME", help="Ask this model instead.")

@@ -9,11 +9,13 @@ from typing import Any
 import click
 
 from factory.cli.console import emit, say, say_table
-from factory.cli.options import json_option, set_option
+from factory.cli.options import json_option, model_option, set_option, teacher_option
 from factory.cli.trial import attempt, trial_seeds
 from factory.jobs.engine import default_workers
-from factory.jobs.model import Job, load_job
+from factory.jobs.estimate import SAMPLED, Estimate, estimate
+from factory.jobs.model import Job, JobFile, load_job
 from factory.jobs.plan import SHARD_ROWS, Quota, apportion, quotas
+from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
 
 BUDGET = 1.2  # seconds of drawing and verifying, all recipes together
@@ -46,26 +48,54 @@ class Rate:
 @click.command()
 @click.argument("job")
 @set_option
+@teacher_option
+@model_option
 @json_option
-def plan(job: str, overrides: tuple[str, ...], as_json: bool) -> None:
+def plan(job: str, overrides: tuple[str, ...], teacher: str | None, model: str | None, as_json: bool) -> None:
     """Show how many slots each cell of JOB gets, and about how long a build takes here.
 
     A small trial in memory measures rate and yield; nothing is written.
     """
-    file = load_job(job, overrides)
+    file = load_job(job, overrides, teacher, model)
     planned = quotas(file.job)
     with trial_seeds(file) as seeds:
-        rates = [_measure(file.job, entry, rows, seeds) for entry, rows in enumerate(_rows_of(file.job))]
+        rates = [
+            _measure(file.job, e, rows, seeds) for e, rows in enumerate(_rows_of(file.job)) if _by_program(file, e)
+        ]
+        asks = estimate(file.job, seeds, file.base) if file.job.talks else None
     if as_json:
-        emit(_as_json(file.job, planned, rates))
+        emit(_as_json(file.job, planned, rates) | ({"teacher": asks.as_json()} if asks else {}))
         return
     cells = [(q.params.recipe, q.cell.name, q.split, q.n) for q in planned]
     say_table(("recipe", "cell", "split", "rows"), cells, right=frozenset({"rows"}))
+    if asks:
+        say()
+        say(_told_of_teacher(file.job, asks))
+    if not rates:
+        return
     say()
     told = [(r.recipe, r.rows, f"{r.yield_:.1%}", f"{r.passed / r.seconds:,.0f}") for r in rates]
     say_table(("recipe", "rows", "yield", "rows/s"), told, right=frozenset({"rows", "yield", "rows/s"}))
     say()
     say(_sum_up(file.job, rates))
+
+
+def _by_program(file: JobFile, entry: int) -> bool:
+    return RECIPES[file.job.recipes[entry].recipe].talk is None
+
+
+def _told_of_teacher(job: Job, asks: Estimate) -> str:
+    """Return the requests, tokens and money of a job that talks, and what they rest on."""
+    usage, usd, most = asks.usage, asks.usd(), asks.usd(most=True)
+    money = "" if usd is None else f", about {usd:,.2f} USD (at most {most:,.2f})"
+    teacher = job.teacher.model if job.teacher else "no teacher named yet"
+    return (
+        f"teacher {teacher}: about {asks.requests:,} requests, {usage.prompt_tokens:,} prompt and"
+        f" {usage.completion_tokens:,} completion tokens (± {asks.spread:.0%}; at most {asks.most_tokens:,} tokens, if"
+        f" every reply grew to its limit){money}\n"
+        f"from {SAMPLED} rendered conversations of each recipe, {asks.counted}, replies as long as their examples;"
+        " an attempt that a gate sends back costs as much again"
+    )
 
 
 def _rows_of(job: Job) -> list[int]:

@@ -11,8 +11,12 @@ from factory.cli.console import say
 from factory.cli.options import set_option
 from factory.cli.trial import attempt, cells_of, trial_seeds
 from factory.errors import QuotaUnmet
+from factory.jobs.estimate import sampled
 from factory.jobs.model import Job, load_job
+from factory.jobs.talk import request_of
+from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
+from factory.teacher.model import SamplingSpec
 
 TURNS = 10
 
@@ -24,13 +28,28 @@ TURNS = 10
 def preview(job: str, count: int, overrides: tuple[str, ...]) -> None:
     """Show a few rows of each recipe of JOB, levels evenly spread: the prompt, the solver's steps, the gold answer.
 
-    Nothing is written. The rows pass the same gate as those of a release, but they are other rows.
+    Nothing is written. The rows pass the same gate as those of a release, but they are other rows. Of a recipe that
+    talks to a teacher it shows what would be asked first; nobody is asked.
     """
     file = load_job(job, overrides)
     with trial_seeds(file) as seeds:
-        for entry in range(len(file.job.recipes)):
+        for entry, params in enumerate(file.job.recipes):
+            if RECIPES[params.recipe].talk:
+                _show_asks(file.job, entry, count, seeds)
+                continue
             for row in _draw(file.job, entry, count, seeds):
                 show_row(row)
+
+
+def _show_asks(job: Job, entry: int, count: int, seeds: SeedBank | None) -> None:
+    """Write what a teacher would be asked first about a few rows; nobody is asked."""
+    wanted = job.teacher.sampling if job.teacher else SamplingSpec()
+    asked = [c for c in sampled(job, entry, TURNS * count, seeds) if c.is_open]
+    for conversation in asked[:count]:
+        for ask in conversation.asks:
+            say(f"== {job.recipes[entry].recipe}: asks the {ask.role} with {ask.prompt}")
+            for message in request_of(ask, 0, wanted).messages:
+                say(f"-- {message['role']}\n{message['content']}\n")
 
 
 def _draw(job: Job, entry: int, count: int, seeds: SeedBank | None) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from factory.cli.console import say
+from factory.cli.console import clean, say
 from factory.jobs.report import Nobody, Watcher
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ class Tally:
     total: int = 0
     rows: int = 0
     rejects: int = 0
+    note: str = ""
 
     @property
     def seen(self) -> int:
@@ -41,7 +42,7 @@ class Tally:
     def describe(self, now: float) -> str:
         """Return rate and yield in words."""
         rate = f"{self.seen / (now - self.began):,.0f}" if now > self.began else "-"
-        return f"{rate} rows/s, yield {self.yield_}"
+        return f"{rate} rows/s, yield {self.yield_}{self.note and ', '}{self.note}"
 
 
 @dataclass(slots=True)
@@ -65,6 +66,12 @@ class Tallies:
         tally.total = max(tally.total, tally.seen)
         return tally
 
+    def note(self, name: str, text: str) -> Tally:
+        """Return the stage's tally with a note."""
+        tally = self.found.setdefault(name, Tally(self.clock()))
+        tally.note = text
+        return tally
+
 
 @dataclass(slots=True)
 class Lines:
@@ -84,10 +91,18 @@ class Lines:
             self.last[name] = now
             say(f"{name:<10} {tally.seen:>11,} of {tally.total:,} rows, {tally.describe(now)}", err=True)
 
+    def note(self, name: str, text: str) -> None:
+        """Keep a note for the stage's next line."""
+        self.tallies.note(name, text)
+
+    def remark(self, text: str) -> None:
+        """Write a line."""
+        say(text, err=True)
+
     def finish(self) -> None:
         """Say what each stage saw."""
         for name, tally in self.tallies.found.items():
-            say(f"{name:<10} {tally.seen:>11,} rows, yield {tally.yield_}", err=True)
+            say(f"{name:<10} {tally.seen:>11,} rows, yield {tally.yield_}{tally.note and ', '}{tally.note}", err=True)
 
 
 @dataclass(slots=True)
@@ -105,6 +120,14 @@ class Bars:
     def advance(self, name: str, rows: int, rejects: int) -> None:
         """Move a stage's bar."""
         self._show(name, self.tallies.count(name, rows, rejects))
+
+    def note(self, name: str, text: str) -> None:
+        """Show a note beside a stage's bar."""
+        self._show(name, self.tallies.note(name, text))
+
+    def remark(self, text: str) -> None:
+        """Write a line above the bars."""
+        self.progress.console.print(clean(text), markup=False, highlight=False)
 
     def _show(self, name: str, tally: Tally) -> None:
         if name not in self.tasks:

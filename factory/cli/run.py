@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from factory.cli.console import emit, say
-from factory.cli.options import json_option, out_option, set_option
+from factory.cli.options import json_option, model_option, out_option, set_option, teacher_option
 from factory.cli.progress import watching
 from factory.jobs.build import Built, run_build
 from factory.jobs.engine import InProcess
@@ -27,17 +27,27 @@ RESUME = "finished shards are kept, and the same command resumes"
 @click.command()
 @click.argument("job")
 @set_option
+@teacher_option
+@model_option
 @out_option
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Worker processes; default: the cores this process may use."
 )
 @json_option
-def run(job: str, overrides: tuple[str, ...], out: Path, workers: int | None, as_json: bool) -> None:
+def run(  # noqa: PLR0913 - a command line has as many options as it has
+    job: str,
+    overrides: tuple[str, ...],
+    teacher: str | None,
+    model: str | None,
+    out: Path,
+    workers: int | None,
+    as_json: bool,
+) -> None:
     """Build a release from JOB: the name of a shipped job (see `factory jobs`) or a YAML file.
 
     Run it again to resume: what is finished is not made twice.
     """
-    file = load_job(job, overrides)
+    file = load_job(job, overrides, teacher, model)
     with stoppable(), watching(quiet=as_json) as watcher, InProcess(workers) as engine:
         built = run_build(file, out, engine, Report(watcher))
     if as_json:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
@@ -17,18 +18,23 @@ from factory.artifacts.digest import digest
 from factory.artifacts.stage import execute
 from factory.artifacts.store import Artifact, Store, write_bytes
 from factory.dedupe.minhash import NEAREST, summary
-from factory.errors import UserError
+from factory.errors import MissingExtra, UserError
 from factory.jobs.engine import Engine
+from factory.jobs.estimate import estimate
 from factory.jobs.model import Job, JobFile
 from factory.jobs.report import Report
 from factory.jobs.waves import Filling, Made, sample_shards
+from factory.recipes.registry import RECIPES
 from factory.release.export import REJECTS, Contents, export
 from factory.seeds.bank import SeedBank, import_seeds
 from factory.selection.embed import BLOCK, EMBED, MiniLM, require_embed
 from factory.selection.mini import RANDOM_DRAWS, SELECT_MINI, Vectors, against_random
 from schemas.release import POOL
 
-TOLD_STAGES = ("seeds", "plan", "draw", "verify", "dedupe", "samples")
+if TYPE_CHECKING:
+    from factory.teacher.session import Session
+
+TOLD_STAGES = ("seeds", "plan", "draw", "talk", "verify", "dedupe", "samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Built:
     ending: str
     seconds: float
     stages: list[dict[str, Any]]
+    teacher: dict[str, Any] | None = None  # requests, tokens and money: planned, and paid in this run
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -53,7 +60,7 @@ class Built:
             "ending": self.ending,
             "seconds": round(self.seconds, 3),
             "stages": self.stages,
-        }
+        } | ({"teacher": self.teacher} if self.teacher else {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +79,22 @@ def embed_block(task: EmbedTask) -> Artifact:
 def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = None) -> Built:
     """Return the release of a job after it is in place under out/releases; stages that are there are not made again."""
     job, report, start = file.job, report or Report(), time.perf_counter()
+    _require_teacher(job)
     if job.mini.rows:
         require_embed("the mini split (or set mini.rows=0)")
     store = Store(_writable(out) / "artifacts")
     seeds = import_seeds(job.seeds, file.base, store) if job.seeds else None
     if seeds:
         report.add("seeds", seeds)
-    made = Filling(job, store, engine, report, SeedBank(seeds) if seeds else None).run()
+    bank = SeedBank(seeds) if seeds else None
+    planned = estimate(job, bank, file.base) if job.talks else None
+    with _session(file, out, report) as session:
+        made = Filling(job, store, engine, report, bank, session).run()
     samples = sample_shards(made, job.rows, store, engine, report)
     mini, variety = _measure_variety(job, samples, store, engine, report)
-    contents = Contents(job, samples, _rejects(seeds, made), mini, _told(report), variety, _seed_facts(file, seeds))
+    turns = [wave.turns for wave in made if wave.turns]
+    facts = _seed_facts(file, seeds)
+    contents = Contents(job, samples, _rejects(seeds, made), mini, _told(report), variety, facts, turns)
     report.begin("release", job.rows)
     with report.timed("release") as entry:
         release, fresh = export(contents, out / "releases")
@@ -89,9 +102,51 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     entry.made = int(fresh)
     report.watcher.advance("release", job.rows, 0)
     stages = [s.as_json() for s in report.stages.values()]
-    built = Built(release, job.name, job.release.version, job.rows, "filled", time.perf_counter() - start, stages)
+    seconds = time.perf_counter() - start
+    spent = {"planned": planned.as_json(), "actual": _actual(session)} if session and planned else None
+    built = Built(release, job.name, job.release.version, job.rows, "filled", seconds, stages, spent)
     _write_run_record(built, out)
     return built
+
+
+@contextmanager
+def _session(file: JobFile, out: Path, report: Report) -> Iterator[Session | None]:
+    """Yield the job's teachers, ready to be asked; None when no recipe needs any."""
+    job = file.job
+    if not job.talks or job.teacher is None:
+        yield None
+        return
+    try:
+        from factory.teacher.session import open_session
+    except ImportError:
+        raise MissingExtra("a recipe that talks to a teacher", "teacher") from None
+    with open_session(job.teacher, job.judge, file.base, out, report.watcher.remark) as session:
+        yield session
+
+
+def _actual(session: Session) -> dict[str, Any]:
+    """Return what this run asked and paid, and what it found in the cache, for the run record."""
+    spent = session.ledger.snapshot()
+    caches = {id(cache): cache for cache in session.caches.values()}.values()
+    return {
+        "requests": spent.requests,
+        "prompt_tokens": spent.usage.prompt_tokens,
+        "completion_tokens": spent.usage.completion_tokens,
+        "usd": round(spent.usd, 6),
+        "seconds": round(spent.seconds, 3),
+        "failures": dict(spent.failures),
+        "from_cache": sum(cache.hits for cache in caches),
+    }
+
+
+def _require_teacher(job: Job) -> None:
+    """Raise UserError when a recipe needs a teacher and the job names none."""
+    talking = [entry.recipe for entry in job.recipes if RECIPES[entry.recipe].talk]
+    if talking and job.teacher is None:
+        raise UserError(
+            f"recipe '{talking[0]}' talks to a teacher, and the job names none: add `teacher: {{model: NAME, base_url:"
+            " URL}` to the job, or run with --teacher URL --model NAME (--teacher fake tries it without a model)"
+        )
 
 
 def _writable(out: Path) -> Path:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import orjson
 import polars as pl
 
-from factory.artifacts.digest import canonical_json, row_id, row_rng, text_digest
+from factory.artifacts.digest import Rng, canonical_json, row_id, row_rng, text_digest
 from factory.artifacts.stage import Dependency, Stage
 from factory.recipes.recipe import Brief, Draft, Dropped, RecipeParams, Seeds
 from factory.recipes.registry import RECIPES
@@ -49,32 +50,60 @@ def draft_columns(draft: Draft, entry: int) -> dict[str, Any]:
 EMPTY: dict[str, Any] = {name: None for name in MADE}
 
 
-def attempts(frame: pl.DataFrame, params: Mapping[str, Any], seeds: Seeds | None) -> Iterator[dict[str, Any]]:
-    """Yield the columns of each slot's attempt, in the order of the slots."""
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt at a slot before anything is made: its row's id, and what its recipe goes by."""
+
+    id: str
+    slot: int
+    entry: int
+    recipe: str
+    params: RecipeParams
+    brief: Brief
+    rng: Rng
+
+
+def attempts(frame: pl.DataFrame, params: Mapping[str, Any], seeds: Seeds | None) -> Iterator[Attempt]:
+    """Yield an attempt at each of SLOTS, in order."""
     entries = [_params(canonical_json(entry)) for entry in params["entries"]]
     name, seed, attempt = params["name"], params["seed"], params["attempt"]
-    planned = (frame[c].to_list() for c in ("id", "entry", "recipe", "level", "split", "skills", "parents"))
-    for slot_id, entry, recipe, level, split, skills, parents in zip(*planned, strict=True):
+    columns = ("id", "slot", "entry", "recipe", "level", "split", "skills", "parents")
+    planned = (frame[c].to_list() for c in columns)
+    for slot_id, slot, entry, recipe, level, split, skills, parents in zip(*planned, strict=True):
         id_ = row_id(name, seed, slot_id, attempt)
         brief = Brief(level, split, skills, parents, seeds if parents else None)
-        made: Draft | Dropped = RECIPES[recipe].draw(entries[entry], brief, row_rng(seed, "draw", id_))
-        if isinstance(made, Dropped):
-            reasons = [{"gate": "draw", "code": made.code, "detail": made.detail, "twin": None}]
-            yield {**EMPTY, "id": id_, "skills": skills, "parents": parents, "reasons": reasons}
-        else:
-            columns = draft_columns(made, entry)
-            yield {**columns, "id": id_, "skills": made.skills or skills, "parents": made.parents, "reasons": []}
+        yield Attempt(id_, slot, entry, recipe, entries[entry], brief, row_rng(seed, "draw", id_))
+
+
+def made_columns(attempt: Attempt, made: Draft | Dropped) -> dict[str, Any]:
+    """Return the columns of what an attempt made, or of why it made nothing."""
+    brief = attempt.brief
+    if isinstance(made, Dropped):
+        reasons = [{"gate": "draw", "code": made.code, "detail": made.detail, "twin": None}]
+        return {**EMPTY, "id": attempt.id, "skills": brief.skills, "parents": brief.parents, "reasons": reasons}
+    columns = draft_columns(made, attempt.entry)
+    return {**columns, "id": attempt.id, "skills": made.skills or brief.skills, "parents": made.parents, "reasons": []}
+
+
+def candidates_of(frame: pl.DataFrame, rows: Sequence[Mapping[str, Any]], attempt: int) -> pl.DataFrame:
+    """Return CANDIDATES of SLOTS and the columns made for each, in the same order."""
+    kept = ("slot", "entry", "recipe", "cell", "level", "split")
+    made = {c: [row[c] for row in rows] for c in ("id", "skills", "parents", *MADE, "reasons")}
+    given = {c: frame[c].to_list() for c in kept} | {"slot_id": frame["id"].to_list()}
+    return CANDIDATES.frame({**given, **made, "attempt": [attempt] * frame.height})
 
 
 def draw(
     frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependency, seeds: Seeds | None = None
 ) -> pl.DataFrame:
     """Return a candidate for each slot; those that no draw fitted carry their reason."""
-    rows = list(attempts(frame, params, seeds))
-    kept = ("slot", "entry", "recipe", "cell", "level", "split")
-    made = {c: [row[c] for row in rows] for c in ("id", "skills", "parents", *MADE, "reasons")}
-    given = {c: frame[c].to_list() for c in kept} | {"slot_id": frame["id"].to_list()}
-    return CANDIDATES.frame({**given, **made, "attempt": [params["attempt"]] * frame.height})
+    return candidates_of(frame, [_drawn(a) for a in attempts(frame, params, seeds)], params["attempt"])
+
+
+def _drawn(attempt: Attempt) -> dict[str, Any]:
+    by_program = RECIPES[attempt.recipe].draw
+    assert by_program is not None
+    return made_columns(attempt, by_program(attempt.params, attempt.brief, attempt.rng))
 
 
 DRAW = Stage("draw", 1, SLOTS, CANDIDATES, draw)

@@ -14,6 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from factory.errors import UserError, nearest
 from factory.recipes.recipe import RecipeParams
 from factory.recipes.registry import RECIPES
+from factory.teacher.model import TeacherSpec, redirected
+from factory.teacher.protocol import Role
 
 
 class Strict(BaseModel):
@@ -79,6 +81,8 @@ class Job(Strict):
         min_length=1, description="The methods to draw rows with, and their shares."
     )
     seeds: SeedSource | None = None
+    teacher: TeacherSpec | None = Field(default=None, description="The model that recipes with prompts talk to.")
+    judge: TeacherSpec | None = Field(default=None, description="The model that checks; default: the teacher.")
     mini: Mini = Mini()
     # One: a second attempt at the same skills passed in 41 % of cases, one at fresh skills in 92 %.
     max_attempts: int = Field(default=1, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
@@ -91,6 +95,21 @@ class Job(Strict):
         if abs(total - 1) > 1e-6:
             raise ValueError(f"the shares of `recipes` add up to {total:g}; they must add up to 1")
         return self
+
+    def content(self) -> dict[str, Any]:
+        """Return all of the job that a release depends on: not where a teacher is, nor how fast it may be asked."""
+        said = self.model_dump(mode="json", exclude={"teacher", "judge"})
+        models = {role: spec.content() for role in ("teacher", "judge") if (spec := getattr(self, role))}
+        return said | models
+
+    def teacher_of(self, role: Role) -> TeacherSpec | None:
+        """Return who answers in a role."""
+        return (self.judge if role == "judge" else None) or self.teacher
+
+    @property
+    def talks(self) -> bool:
+        """Return whether any of its recipes needs a teacher."""
+        return any(RECIPES[entry.recipe].talk for entry in self.recipes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +159,14 @@ def parse_job(raw: object, source: str) -> Job:
         raise UserError(f"{source}: {error}") from None
 
 
+def parse_teacher(raw: Mapping[str, Any]) -> TeacherSpec:
+    """Return a teacher that stands in no job; UserError says what is wrong with it."""
+    try:
+        return TeacherSpec.model_validate(raw)
+    except ValidationError as error:
+        raise UserError(f"the teacher: {explain(error, TeacherSpec)}") from None
+
+
 def shipped_folder() -> Path:
     """Return the folder of the shipped jobs: beside the code in a checkout, in factory/_data in a wheel."""
     here = Path(__file__).resolve().parent.parent
@@ -152,13 +179,23 @@ def shipped_jobs() -> dict[str, Path]:
     return {path.stem: path for path in sorted(shipped_folder().glob("*.yaml"))}
 
 
-def load_job(reference: str, overrides: Mapping[str, Any] | Sequence[str] = ()) -> JobFile:
-    """Return the job of a shipped name or a YAML path, with `key=value` overrides applied (dotted keys go deeper)."""
+def load_job(
+    reference: str,
+    overrides: Mapping[str, Any] | Sequence[str] = (),
+    teacher: str | None = None,
+    model: str | None = None,
+) -> JobFile:
+    """Return the job of a shipped name or a YAML path, with `key=value` overrides applied (dotted keys go deeper).
+
+    `teacher` (a URL, batch:DIR, fake) and `model` replace where and whom the job asks.
+    """
     path = _job_path(reference)
     raw = _read_yaml(path)
     pairs = overrides.items() if isinstance(overrides, Mapping) else [_split_override(text) for text in overrides]
     for key, value in pairs:
         _override(raw, key, value)
+    if (teacher or model) and isinstance(raw, dict):
+        raw["teacher"] = redirected(raw.get("teacher"), teacher, model)
     return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
 
 

@@ -11,7 +11,7 @@ import polars as pl
 from factory.artifacts.digest import digest, permutation
 from factory.errors import QuotaUnmet
 from factory.jobs.model import Job
-from factory.recipes.recipe import Cell, RecipeParams, Request, Seeds
+from factory.recipes.recipe import Cell, Demand, RecipeParams, Seeds
 from factory.recipes.registry import RECIPES
 from factory.skills.library import Library
 from schemas.columns import STRINGS
@@ -74,7 +74,7 @@ def plan(job: Job, seeds: Seeds | None) -> pl.DataFrame:
 
 def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: int) -> pl.DataFrame:
     tag = quota.tag if not replan else f"{quota.tag}/replan-{replan}"
-    request = Request(quota.cell, quota.split, quota.n, seed, tag, seeds)
+    request = Demand(quota.cell, quota.split, quota.n, seed, tag, seeds)
     planned = RECIPES[recipe].assign(quota.params, request)
     if len(planned.skills) != quota.n:
         raise QuotaUnmet(

@@ -45,6 +45,14 @@ class Watcher(Protocol):
         """Say that a stage finished some rows."""
         ...
 
+    def note(self, name: str, text: str) -> None:
+        """Say something about a stage that its rows do not tell, such as tokens a second and money."""
+        ...
+
+    def remark(self, text: str) -> None:
+        """Say something that takes long or went wrong and was mended, such as an engine that is started."""
+        ...
+
 
 class Nobody:
     """A watcher that looks away."""
@@ -53,6 +61,12 @@ class Nobody:
         """Look away."""
 
     def advance(self, name: str, rows: int, rejects: int) -> None:
+        """Look away."""
+
+    def note(self, name: str, text: str) -> None:
+        """Look away."""
+
+    def remark(self, text: str) -> None:
         """Look away."""
 
 
@@ -68,14 +82,15 @@ class Report:
         self.stages.setdefault(name, StageReport(name))
         self.watcher.stage(name, total)
 
-    def add(self, name: str, artifact: Artifact, rows_in: int | None = None) -> None:
-        """Count an artifact to a stage."""
+    def add(self, name: str, artifact: Artifact, rows_in: int | None = None, *, watched: bool = True) -> None:
+        """Count an artifact to a stage; one whose rows the watcher saw one by one is not told again."""
         entry = self.stages.setdefault(name, StageReport(name))
         entry.rows_in += artifact.rows + artifact.rejects if rows_in is None else rows_in
         entry.rows_out += artifact.rows
         entry.rejects += artifact.rejects
         entry.made += artifact.made
-        self.watcher.advance(name, artifact.rows, artifact.rejects)
+        if watched:
+            self.watcher.advance(name, artifact.rows, artifact.rejects)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[StageReport]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import gc
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -23,12 +23,19 @@ from factory.jobs.draw import DRAW
 from factory.jobs.engine import Engine
 from factory.jobs.model import Job
 from factory.jobs.plan import SHARD_ROWS, plan_key, plan_shards, replan
-from factory.jobs.report import Report
+from factory.jobs.report import Report, Watcher
+from factory.jobs.talk import TALK_ROWS, Conversation, Talker, unanswered
+from factory.recipes.recipe import Draft
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
 from factory.skills.library import Library
+from factory.teacher.protocol import CONTENT
 from schemas.candidates import CANDIDATES
 from schemas.samples import SAMPLES
+
+if TYPE_CHECKING:  # they need the extra `teacher`, which only jobs that talk do
+    from factory.teacher.ledger import Ledger, Snapshot
+    from factory.teacher.session import Session
 
 SCORER = text_digest(files("factory").joinpath("score.py").read_bytes())
 OPEN_ROWS = 2_500  # of a later wave, which has few slots: every core gets some
@@ -59,6 +66,20 @@ def attempt_shard(task: ShardTask) -> tuple[Artifact, Artifact]:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyTask:
+    """The candidates of one shard, as an engine sends them to a worker."""
+
+    candidates: Artifact
+    params: dict[str, Any]
+    store: Store
+
+
+def verify_shard(task: VerifyTask) -> tuple[Artifact, Artifact]:
+    """Return the candidates of a shard and the verdicts on them."""
+    return task.candidates, execute(VERIFY, [task.candidates], task.params, task.store, library=Library())
+
+
+@dataclass(frozen=True, slots=True)
 class Made:
     """What one wave made of one shard of open slots. The slots lie between `first` and `last`, in order."""
 
@@ -68,6 +89,7 @@ class Made:
     kept: Artifact
     first: int
     last: int
+    turns: Artifact | None = None
 
 
 class KeptRows:
@@ -118,6 +140,39 @@ def gather_range(task: GatherTask) -> Artifact:
     return apply(GATHER, pl.concat(frames), {}, task.store, key, kept=kept)
 
 
+def _cuts(slots: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
+    """Return slots in shards: those drawn by program by so many rows, those that a teacher is asked for in smaller."""
+    talking = pl.col("recipe").is_in([name for name, recipe in RECIPES.items() if recipe.talk])
+    parts = ((slots.filter(~talking), rows), (slots.filter(talking), TALK_ROWS))
+    return [part[i : i + size] for part, size in parts for i in range(0, part.height, size)]
+
+
+def _talks(slots: Artifact) -> bool:
+    return RECIPES[slots.scan().select("recipe").head(1).collect().item()].talk is not None
+
+
+def paid_so_far(spent: Snapshot) -> str:
+    """Return what was paid in words; nothing where every reply was there already."""
+    if not spent.requests:
+        return ""
+    money = f", {spent.usd:,.2f} USD" if spent.usd else ""
+    return f"{spent.requests:,} requests, {spent.usage.tokens:,} tokens ({spent.tokens_per_second:,.0f}/s){money}"
+
+
+@dataclass(slots=True)
+class Watch:
+    """Tells a watcher of each conversation that ended, and of tokens and money."""
+
+    watcher: Watcher
+    ledger: Ledger
+
+    def ended(self, conversation: Conversation) -> None:
+        """Tell of one more row, or of one that left."""
+        made = isinstance(conversation.made, Draft)
+        self.watcher.advance("talk", int(made), int(not made))
+        self.watcher.note("talk", paid_so_far(self.ledger.snapshot()))
+
+
 @dataclass(slots=True)
 class Filling:
     """The state of a job's wave loop."""
@@ -127,8 +182,10 @@ class Filling:
     engine: Engine
     report: Report
     seeds: SeedBank | None
+    session: Session | None = None
     earlier: Earlier = field(default_factory=Earlier)
     made: list[Made] = field(default_factory=list)
+    told: dict[str, Artifact] = field(default_factory=dict)  # turns by the key of their slots
 
     def run(self) -> list[Made]:
         """Return what every wave made, once each slot is filled; QuotaUnmet names the cell that could not be."""
@@ -158,12 +215,15 @@ class Filling:
         shards = [f for f in found if f is not None]
         for shard in shards:
             self.report.add("plan", shard)
-        return shards
+        if not self.job.talks:
+            return shards
+        cuts = [cut for shard in shards for cut in _cuts(shard.read(), SHARD_ROWS)]
+        return self._commit_slots(cuts, "open", [digest(cut=text_digest(cut.write_ndjson())) for cut in cuts])
 
     def _commit_open(self, slots: pl.DataFrame, tag: str) -> list[Artifact]:
         """Return the slots that are still open, cut into shards anew."""
         of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag, rows=OPEN_ROWS)
-        cuts = [slots[i : i + OPEN_ROWS] for i in range(0, slots.height, OPEN_ROWS)]
+        cuts = _cuts(slots, OPEN_ROWS)
         return self._commit_slots(cuts, "open", [digest(open=of, shard=i) for i in range(len(cuts))])
 
     def _commit_slots(self, cuts: Iterable[pl.DataFrame], stage: str, keys: Sequence[str]) -> list[Artifact]:
@@ -174,15 +234,9 @@ class Filling:
 
     def _wave(self, shards: Sequence[Artifact], attempt: int) -> pl.DataFrame:
         """Return the slots still open after one attempt at each; dedupe follows in shard order, beside the drawing."""
-        tasks = [ShardTask(s, *self._params(attempt), self.store, self.seeds) for s in shards]
-        for name in ("draw", "verify", "dedupe"):
-            self.report.begin(name, sum(s.rows for s in shards))
-        results = iter(self.engine.map(attempt_shard, tasks, f"draw and verify, attempt {attempt}"))
+        shards = sorted(shards, key=_talks)  # stable: those drawn by program first
         left = []
-        for slots in shards:
-            with self.report.timed("draw"):  # draw and verify run in one task; their time is told together
-                candidates, verdicts = next(results)
-            self.report.add("draw", candidates)
+        for slots, (candidates, verdicts) in zip(shards, self._attempts(shards, attempt), strict=True):
             self.report.add("verify", verdicts)
             with self.report.timed("dedupe"):
                 kept = execute(DEDUPE, [verdicts], {"caps": self._caps()}, self.store, earlier=self.earlier)
@@ -190,6 +244,43 @@ class Filling:
                 left.append(self._close(slots, candidates, verdicts, kept))
             self.report.add("dedupe", kept)
         return pl.concat(left)
+
+    def _attempts(self, shards: Sequence[Artifact], attempt: int) -> Iterator[tuple[Artifact, Artifact]]:
+        """Yield the candidates and the verdicts of each shard: by program in the workers, by talk from here."""
+        draws, verifies = self._params(attempt)
+        programs = [s for s in shards if not _talks(s)]
+        talks = [s for s in shards if _talks(s)]
+        tasks = [ShardTask(s, draws, verifies, self.store, self.seeds) for s in programs]
+        for name in ("draw",) * bool(programs) + ("talk",) * bool(talks) + ("verify", "dedupe"):
+            self.report.begin(name, sum(s.rows for s in {"draw": programs, "talk": talks}.get(name, shards)))
+        results = iter(self.engine.map(attempt_shard, tasks, f"draw and verify, attempt {attempt}"))
+        for _ in tasks:
+            with self.report.timed("draw"):  # draw and verify run in one task; their time is told together
+                made = next(results)
+            self.report.add("draw", made[0])
+            yield made
+        if talks:
+            spoken = self._talk(talks, draws)
+            checks = [VerifyTask(candidates, verifies, self.store) for candidates in spoken]
+            yield from self.engine.map(verify_shard, checks, f"verify, attempt {attempt}")
+
+    def _talk(self, shards: Sequence[Artifact], params: dict[str, Any]) -> list[Artifact]:
+        """Return the candidates that a teacher gave; when replies are missing, say which and keep the rest."""
+        session = self.session
+        assert session is not None
+        watch = Watch(self.report.watcher, session.ledger)
+        talker = Talker(session.teacher, session.sampling, session.takes_batches, self.store, self.seeds, watch.ended)
+        with self.report.timed("talk"):
+            spoken = session.loop.run(talker.shards(shards, params))
+        out = []
+        for shard in spoken:
+            if shard.candidates and shard.turns:
+                self.report.add("talk", shard.candidates, watched=not shard.candidates.made)
+                self.told[shard.slots.key] = shard.turns
+                out.append(shard.candidates)
+        if len(out) < len(spoken):
+            raise session.waiting() or unanswered(spoken)
+        return out
 
     def _params(self, attempt: int) -> tuple[dict[str, Any], dict[str, Any]]:
         versions = {entry.recipe: RECIPES[entry.recipe].version for entry in self.job.recipes}
@@ -199,7 +290,8 @@ class Filling:
 
     def _close(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> pl.DataFrame:
         frame = slots.read()
-        self.made.append(Made(slots, candidates, verdicts, kept, frame["slot"][0], frame["slot"][-1]))
+        turns = self.told.get(slots.key)
+        self.made.append(Made(slots, candidates, verdicts, kept, frame["slot"][0], frame["slot"][-1], turns))
         return frame.filter(~pl.col("slot").is_in(kept.read(["slot"])["slot"].implode()))
 
     def _caps(self) -> list[int]:
@@ -215,10 +307,16 @@ class Filling:
                 for row in artifact.read_rejects()["reasons"].to_list():
                     reasons.update(reason["code"] for reason in row)
         why = ", ".join(f"{code}: {count}" for code, count in reasons.most_common(3))
+        remedy = "Ask for fewer rows there, raise its cap, widen its levels or bring more seeds."
+        if reasons and reasons.most_common(1)[0][0] in CONTENT:
+            remedy = (
+                "The teacher's replies are the cause: look at some (factory cache export FILE), try `factory teacher"
+                " check`, a larger teacher.sampling.max_tokens or a stronger model."
+            )
         return (
             f"{left.height} of {self.job.rows} slots could not be filled in {attempts} attempts; the fullest gap is"
             f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}. What did not hold: {why}."
-            " Ask for fewer rows there, raise its cap, widen its levels or bring more seeds."
+            f" {remedy}"
         )
 
 

@@ -22,12 +22,12 @@ from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     SeedProblem,
     Verifier,
     check_levels,
@@ -77,7 +77,7 @@ class ChainsParams(RecipeParams):
         return knobs
 
 
-def assign(params: ChainsParams, request: Request) -> Plan:
+def assign(params: ChainsParams, request: Demand) -> Plan:
     """Plan type-correct walks through the skills, or tuples of seeds when the job has seeds."""
     level, tag = request.cell.level, f"chains/{request.tag}"
     if request.seeds is None:

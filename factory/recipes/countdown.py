@@ -20,12 +20,12 @@ from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     Verifier,
     check_levels,
 )
@@ -103,7 +103,7 @@ def by_signature(n: int) -> dict[str, Pattern]:
     return {signature(p): p for p in patterns(n)}
 
 
-def assign(params: CountdownParams, request: Request) -> Plan:
+def assign(params: CountdownParams, request: Demand) -> Plan:
     """Plan patterns evenly; each tenth one is kept for held-out rows."""
     names = [s for i, s in enumerate(by_signature(request.cell.level)) if (i % 10 == 3) == (request.split == "heldout")]
     order = stream(request.seed, f"countdown/{request.tag}", len(names), request.n)

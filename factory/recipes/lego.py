@@ -13,12 +13,12 @@ from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     Verifier,
     check_levels,
     level_cells,
@@ -54,7 +54,7 @@ class LegoParams(RecipeParams):
         return self
 
 
-def assign(params: LegoParams, request: Request) -> Plan:
+def assign(params: LegoParams, request: Demand) -> Plan:
     """Plan the depth asked; the clauses are drawn."""
     return Plan(name_lists([f"lego_depth_{request.cell.level}"], np.zeros((request.n, 1), dtype=np.int64)))
 

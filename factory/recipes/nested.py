@@ -19,12 +19,12 @@ from factory.recipes.recipe import (
     ANSWER_LINES,
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     Verifier,
     check_levels,
     level_cells,
@@ -60,7 +60,7 @@ class NestedParams(RecipeParams):
         return check_levels(levels, MAX_LEVEL)
 
 
-def assign(params: NestedParams, request: Request) -> Plan:
+def assign(params: NestedParams, request: Demand) -> Plan:
     """Plan the functions from the innermost out; every position uses all functions evenly."""
     names = [s.name for s in side(FUNCTIONS, request.split)]
     tag = f"nested/{request.tag}"

@@ -5,7 +5,7 @@ Adding a recipe is one file (docs/add-a-recipe.md) and its line in registry.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from factory.artifacts.digest import Rng
 from factory.skills.tree import Tree
+from factory.teacher.protocol import Message, Reply, Role, Sampling
 
 
 class RecipeParams(BaseModel):
@@ -68,7 +69,7 @@ class Seeds(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class Demand:
     """Skills wanted for n slots of one cell and split. `tag` names the stream of random orders."""
 
     cell: Cell
@@ -123,9 +124,34 @@ class Dropped:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One thing a recipe asks a teacher: a prompt file with its inputs, after the messages of `history`.
+
+    `example` is what a good reply looks like, a text or the JSON value of the prompt's schema: estimates and the fake
+    teacher use it. `repeat` tells independent samples of the same question apart. `sampling` is what the method needs;
+    what the job says wins.
+    """
+
+    prompt: str
+    inputs: Mapping[str, Any]
+    example: Any
+    role: Role = "author"
+    repeat: int = 0
+    history: tuple[Message, ...] = ()
+    sampling: Sampling = Sampling()
+
+
+# A conversation yields what it asks next, all at once, gets the replies in the same order, and ends with its draft.
+Talk = Generator[list[Ask], list[Reply], Draft | Dropped]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """A published method. `gold(tree, value)` is the verifier of a stored tree and the value it evaluates to."""
+    """A published method. `gold(tree, value)` is the verifier of a stored tree and the value it evaluates to.
+
+    It either draws a row by program (`draw`) or talks to a teacher (`talk`), with the named files of `prompts`.
+    """
 
     name: str
     version: int
@@ -133,8 +159,10 @@ class Recipe:
     paper: str
     params: type[RecipeParams]
     cells: Callable[[Any], list[Cell]]
-    assign: Callable[[Any, Request], Plan]
-    draw: Callable[[Any, Brief, Rng], Draft | Dropped]
+    assign: Callable[[Any, Demand], Plan]
+    draw: Callable[[Any, Brief, Rng], Draft | Dropped] | None = None
+    talk: Callable[[Any, Brief, Rng], Talk] | None = None
+    prompts: tuple[str, ...] = ()
     gold: Callable[[Tree, Any], Verifier]
     depth_is_level: bool = True  # effective depth must equal the slot's level
 
@@ -146,10 +174,12 @@ ANSWER_LINES = (
 )
 
 
-def levels_field(last: int) -> Any:
-    """Return the pydantic field of `levels`: a non-empty list of levels from 1 to last."""
+def levels_field(last: int, wanted: int | None = None) -> Any:
+    """Return the pydantic field of `levels`: a non-empty list of levels from 1 to last, by default the first ones."""
     return Field(
-        default=tuple(range(1, last + 1)), min_length=1, description=f"Levels to fill evenly, each from 1 to {last}."
+        default=tuple(range(1, (wanted or last) + 1)),
+        min_length=1,
+        description=f"Levels to fill evenly, each from 1 to {last}.",
     )
 
 

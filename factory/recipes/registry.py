@@ -9,6 +9,7 @@ from factory.recipes.countdown import COUNTDOWN
 from factory.recipes.lego import LEGO
 from factory.recipes.nested import NESTED
 from factory.recipes.recipe import Recipe
+from factory.recipes.rephrased import REPHRASED
 from factory.recipes.skill_pairs import SKILL_PAIRS
 
-RECIPES: Mapping[str, Recipe] = {r.name: r for r in (CHAINS, NESTED, SKILL_PAIRS, COUNTDOWN, LEGO)}
+RECIPES: Mapping[str, Recipe] = {r.name: r for r in (CHAINS, NESTED, SKILL_PAIRS, COUNTDOWN, LEGO, REPHRASED)}

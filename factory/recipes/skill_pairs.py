@@ -18,12 +18,12 @@ from factory.recipes.coverage import tuple_rng, tuples
 from factory.recipes.recipe import (
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     Verifier,
 )
 from factory.score import score, wrong_answers
@@ -83,7 +83,7 @@ def _is_sound_note(names: list[str], rng: Rng) -> bool:
     return all(score(answer, truth).value != 1.0 for answer in wrong_answers(truth).values())
 
 
-def assign(params: SkillPairsParams, request: Request) -> Plan:
+def assign(params: SkillPairsParams, request: Demand) -> Plan:
     """Plan k-tuples of skills, least-used pairs first."""
     names = [s.name for s in _pool(request.split)]
     rng = tuple_rng(request.seed, f"skill-pairs/{request.tag}")

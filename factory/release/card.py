@@ -21,6 +21,7 @@ def card(manifest: Mapping[str, Any], typical: Sequence[Mapping[str, Any]]) -> s
         _opening(manifest),
         _use(manifest),
         _making(manifest),
+        _teaching(manifest),
         _rows(typical),
         _mixture(manifest),
         _funnel(manifest),
@@ -88,9 +89,16 @@ def _opening(manifest: Mapping[str, Any]) -> str:
     skills = f"\nfrom {manifest['skills']['used']} executable skills" if manifest["skills"]["used"] else ""
     return f"""# {manifest["title"]} v{manifest["version"]}
 
-{manifest["rows"]:,} composed problems ({counts}) made by {made_by}{skills}, with no model in the loop. Every answer was computed, recomputed from
+{manifest["rows"]:,} composed problems ({counts}) made by {made_by}{skills}, {_with_whom(manifest)}. Every answer was computed, recomputed from
 the stored expression tree, and checked against the scorer that ships with the data: the gold answer scores 1; a broken,
 an empty, a cut and a number-spam answer do not."""
+
+
+def _with_whom(manifest: Mapping[str, Any]) -> str:
+    found = manifest.get("teacher")
+    if not found:
+        return "with no model in the loop"
+    return f"worded with {' and '.join(f'`{m}`' for m in dict.fromkeys(found['models'].values()))}"
 
 
 def _use(manifest: Mapping[str, Any]) -> str:
@@ -130,6 +138,7 @@ ABOUT_CONFIG = {
     "curriculum": "train chains as `sft`, one split a horizon, shortest first",
     "skills": "every skill (and Countdown's operator patterns): family, types, behavioural fingerprint, split, rows",
     "rejects": "every attempt that left the line: id, stage, reason, twin",
+    "turns": "what a teacher was asked for each attempt and what it said, those that left among them; joined by `id`",
 }
 
 
@@ -146,12 +155,39 @@ def _making(manifest: Mapping[str, Any]) -> str:
         )
     methods = _table(("recipe", "method", "source"), rows)
     note = "The assistant turns are the solver's own intermediate results, not a model's words."
+    if manifest.get("teacher"):
+        note = (
+            "Rows of recipes that talk to a teacher have its words, and steps of its that reach the computed answer;"
+            " the assistant turns of all others are the solver's own intermediate results."
+        )
     if manifest["seeds"]:
         note += (
             " Where a row is built on the user's problems, their answers and worked solutions are taken as they came:"
             " what is checked is the chain, not the seed. A seed that `heldout` rows use occurs in no `train` row."
         )
     return f"## How each row was made\n\n{methods}{seeds}\n\n{note}"
+
+
+def _teaching(manifest: Mapping[str, Any]) -> str:
+    found = manifest.get("teacher")
+    if not found:
+        return ""
+    rows = []
+    for name, key in (("all attempts", "replies"), ("rows that stayed", "replies_of_accepted_rows")):
+        part = found[key]
+        cost = "not priced" if part["usd"] is None else f"{part['usd']:,.4f}"
+        rows.append((name, part["requests"], part["prompt_tokens"], part["completion_tokens"], cost))
+    each = found["per_accepted_row"]
+    money = "" if each["usd"] is None else f" and {each['usd']:.6f} USD"
+    models = ", ".join(f"{role} `{model}`" for role, model in found["models"].items())
+    prompts = ", ".join(f"`{place}` ({identity[:12]})" for place, identity in found["prompts"].items())
+    return f"""## Teacher
+
+Models: {models}. Prompts: {prompts}. The config `turns` holds every request's prompt file, reply and tokens.
+
+{_table(("replies of", "requests", "prompt tokens", "completion tokens", "USD"), rows)}
+
+Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included."""
 
 
 def _rows(typical: Sequence[Mapping[str, Any]]) -> str:
@@ -227,9 +263,24 @@ def _limits(manifest: Mapping[str, Any]) -> str:
             " can skip the chain. Prefer rows without the flag for measuring composition, or lower `seed_share`, which"
             " puts parametric skills (whose answers follow) into the chain."
         )
+    if stand_ins := _stand_ins(manifest):
+        nobody = "No model was asked" + ("" if len(stand_ins) > 1 else f" as {stand_ins[0]}")
+        out.append(
+            f"**{nobody}.** A stand-in gave the replies that the recipes expect, so the rows of recipes that talk"
+            " to a teacher show what the line does, not what a model would write."
+        )
     if "countdown" in manifest["recipes"]:
         out.append("Countdown accepts any correct expression; its steps show one, not a search.")
     return "## Limits\n\n" + "\n".join(f"- {line}" for line in out)
+
+
+def _stand_ins(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the roles that were answered by no model."""
+    if not manifest.get("teacher"):
+        return []
+    job = manifest["job"]
+    asked = {"author": job["teacher"], "judge": job.get("judge") or job["teacher"]}
+    return [role for role, spec in asked.items() if spec.get("kind") == "fake"]
 
 
 def _scoring() -> str:

@@ -23,6 +23,7 @@ from factory.recipes.registry import RECIPES
 from factory.release.card import card
 from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest, verify
 from factory.release.parquet import SplitWriter, write_whole
+from factory.release.teaching import teaching, write_turns
 from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
 from factory.skills.library import SKILLS, Library, fingerprint, held_out
 
@@ -46,19 +47,21 @@ class Contents:
     stages: Sequence[Mapping[str, Any]]  # name, version, rows_in, rows_out, rejects
     variety: Mapping[str, Any]  # coverage of the mini split, similarity
     seeds: Mapping[str, Any] | None  # path, digest, usable, rejected
+    turns: Sequence[Artifact] = ()  # TURNS: what a teacher was asked
 
     @property
     def identity(self) -> str:
         """Return the digest of all of it: the same contents need no second export."""
         return digest(
             version=EXPORT_VERSION,
-            job=self.job.model_dump(mode="json"),
+            job=self.job.content(),
             samples=[s.digest for s in self.samples],
             rejects=self.rejects.rows(),
             mini=sorted(self.mini),
             stages=list(self.stages),
             variety=self.variety,
             seeds=self.seeds,
+            turns=[t.digest for t in self.turns],
             library=Library().identity,
         )
 
@@ -121,6 +124,7 @@ class Tally:
     flags: Counter[str]
     depths: Counter[int]
     parents: dict[str, set[str]]
+    teacher: dict[str, Any] | None = None
 
 
 def _write_data(contents: Contents, folder: Path) -> Tally:
@@ -144,6 +148,11 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
     tally.rows["skills"] = {"skills": write_whole(folder / "skills", "skills", _skills(tally))}
     if contents.rejects.height:  # readers stumble over a file without rows
         tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
+    if contents.turns:
+        rows, counts = write_turns(contents.turns, contents.samples, folder)
+        tally.rows["turns"] = {"turns": rows}
+        talking = sum(n for (recipe, *_), n in tally.cells.items() if RECIPES[recipe].talk)
+        tally.teacher = teaching(contents.job, counts, talking)
     return tally
 
 
@@ -232,12 +241,13 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
         "reject_reasons": _reason_counts(contents.rejects),
         "variety": contents.variety,
         "seeds": contents.seeds,
+        "teacher": tally.teacher,
         "random_streams": {
             "seed": job.seed,
             "row": "blake2b(seed, stage, row id)",
             "split": "by slot id, never shared",
         },
-        "job": job.model_dump(mode="json"),
+        "job": job.content(),
     }
 
 

@@ -23,6 +23,7 @@ MAX_NUMBERS = 5  # of a Countdown problem
 # What a recipe's trees are made of: a row under another recipe's name would miss its own checks.
 POOLS: Mapping[str, Collection[str]] = {
     "chains": {*TASKS, SEED_PROBLEM.name},
+    "rephrased": {*TASKS, SEED_PROBLEM.name},
     "nested": FUNCTIONS,
     "skill-pairs": {*TASKS, *CONSTRAINTS, ALL_OF.name},
     "countdown": SIGNS,

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from factory.errors import UserError
 from factory.gates.verify import completion
+from factory.recipes.registry import RECIPES
 from factory.release.export import REJECTS, SKILL_COLUMNS, SPLITS
 from factory.release.folder import Manifest, read_manifest, verify
 from factory.release.printed_functions import Runner
@@ -30,6 +31,7 @@ from factory.release.stored_rows import judge_row
 from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
 from factory.skills.library import OPERATIONS, SKILLS
 from schemas.samples import SAMPLES
+from schemas.turns import TURNS
 
 SHOWN = 100
 NAMED = 3
@@ -95,6 +97,7 @@ def verify_release(folder: Path, progress: Progress | None = None) -> VerifyRepo
         if _check_tables(files, facts, found):
             same_order = _check_ids(files, found)
             _check_copies(files, found)
+            _check_turns(files, found)
             _check_rows(files, same_order, seen, found, progress)
         else:
             found.problem("contract: the rows were not checked")
@@ -114,11 +117,16 @@ def _check_sums(folder: Path, manifest: Manifest, found: Findings) -> None:
 # ------------------------------------------------------------------------------------------------------- contracts
 
 
+TABLES: Mapping[str, Mapping[str, pl.DataType]] = {
+    "skills": SKILL_COLUMNS, "rejects": REJECTS, "turns": {**TURNS.columns, "accepted": pl.Boolean()}
+}  # fmt: skip
+
+
 @cache
 def _contract(config: str) -> Mapping[str, pl.DataType] | None:
     """Return the columns of a config, as its view gives them for samples."""
-    if config in ("skills", "rejects"):
-        return SKILL_COLUMNS if config == "skills" else REJECTS
+    if config in TABLES:
+        return TABLES[config]
     view = VIEWS.get("sft" if config == CURRICULUM else config)
     if view is None:
         return None
@@ -259,6 +267,21 @@ def _check_copies(files: Files, found: Findings) -> None:
             found.problem(f"copies_agree: {config}/{split} differs from the train rows it stands for in {wrong} rows")
         else:
             found.checks["copies_agree"] += len(mine)
+
+
+def _check_turns(files: Files, found: Findings) -> None:
+    """The rows of recipes that talk are those whose turns are marked as accepted."""
+    talking = [name for name, recipe in RECIPES.items() if recipe.talk]
+    parts = [
+        digests(files["lineage", split], where=pl.col("recipe").is_in(talking), column="id") for split in _splits(files)
+    ]
+    rows = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
+    told = np.unique(digests(files.get(("turns", "turns"), []), where=pl.col("accepted"), column="id"))
+    wrong = len(np.setxor1d(rows, told))
+    if wrong:
+        found.problem(f"turns_agree: {wrong} rows have accepted turns and are not there, or the other way round")
+    elif len(rows):
+        found.checks["turns_agree"] += len(rows)
 
 
 # ------------------------------------------------------------------------------------------------------------ rows

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from factory.errors import UserError
+from factory.teacher.protocol import Usage
 
 
 class Strict(BaseModel):
@@ -42,6 +43,12 @@ class Price(Strict):
             raise ValueError("a price is either input and output (USD per million tokens) or gpu_hour (USD)")
         return self
 
+    def of(self, usage: Usage) -> float | None:
+        """Return what tokens cost in USD; None for a price per GPU-hour, which depends on time."""
+        if self.gpu_hour is not None:
+            return None
+        return (usage.prompt_tokens * (self.input or 0.0) + usage.completion_tokens * (self.output or 0.0)) / 1e6
+
 
 class Budget(Strict):
     """Where a run must stop; what was answered until then is kept, and a later run goes on from there."""
@@ -63,13 +70,18 @@ class TeacherSpec(Strict):
         default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Environment variable that holds the key."
     )
     revision: str | None = Field(default=None, description="Anything that tells versions of the model apart.")
-    sampling: SamplingSpec = SamplingSpec()
+    sampling: SamplingSpec = Field(
+        default=SamplingSpec(),
+        description="temperature, top_p, max_tokens, stop, seed; what is set wins over a recipe.",
+    )
     concurrency: int | Literal["auto"] = Field(
         default="auto", description="Requests in flight: a ceiling to start at, or auto to find the server's limit."
     )
     patience: float = Field(default=120.0, gt=0, le=86_400, description="Seconds to wait for a server that is away.")
-    price: Price | None = None
-    budget: Budget | None = None
+    price: Price | None = Field(
+        default=None, description="{input, output} in USD per million tokens, or {gpu_hour, gpus}."
+    )
+    budget: Budget | None = Field(default=None, description="{tokens} or {usd} that one run may not pass.")
     python: str | None = Field(default=None, description="Python of the environment that has vLLM.")
     args: list[str] = Field(default=[], description="Arguments for the vLLM engine, such as --max-num-seqs=256.")
     folder: str | None = Field(default=None, description="Where batch files are written and their results looked for.")
@@ -95,6 +107,11 @@ class TeacherSpec(Strict):
         for url in self.urls:
             _check_url(url)
         return self
+
+    def content(self) -> dict[str, Any]:
+        """Return what replies depend on, and what a release says of the teacher: no address, no path, no speed."""
+        said = self.model_dump(mode="json", include={"model", "revision", "sampling", "price"})
+        return said | ({"kind": "fake"} if self.kind == "fake" else {})
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -130,3 +147,31 @@ def _check_url(url: str) -> None:
         raise ValueError(f"a base URL looks like http://localhost:8000/v1, found {url!r}")
     if parts.username or parts.password:
         raise ValueError("a base URL must not hold a key; put its variable's name in api_key_env")
+
+
+def redirected(raw: object, to: str | None, model: str | None) -> dict[str, Any]:
+    """Return a job's `teacher` with another place to ask (a URL, batch:DIR, fake or fake:FILE) or another model."""
+    said = dict(raw) if isinstance(raw, dict) else {}
+    if to is not None:
+        said = {key: value for key, value in said.items() if key not in OWN_KEYS and key != "kind"} | place_of(to)
+    if model is not None:
+        said["model"] = model
+    elif "model" not in said and said.get("kind") == "fake":
+        said["model"] = "fake"
+    if "model" not in said:
+        raise UserError(f"say which model to ask at {to}: --model NAME, as its server knows it")
+    return said
+
+
+def place_of(to: str) -> dict[str, Any]:
+    """Return the keys of a place: http://HOST:PORT/v1, batch:DIR, fake or fake:FILE."""
+    kind, _, rest = to.partition(":")
+    if kind in {"http", "https"}:
+        return {"kind": "openai_http", "base_url": to}
+    if kind == "batch" and rest:
+        return {"kind": "batch_file", "folder": os.path.abspath(rest)}
+    if kind == "fake":
+        return {"kind": "fake"} | ({"replies": os.path.abspath(rest)} if rest else {})
+    raise UserError(
+        f"--teacher wants a base URL such as http://localhost:8000/v1, batch:DIR, fake or fake:FILE; found {to!r}"
+    )

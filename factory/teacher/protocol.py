@@ -15,6 +15,7 @@ from factory.artifacts.digest import digest
 
 Message = Mapping[str, str]  # {role, content}
 Role = Literal["author", "judge"]
+ROLES: tuple[Role, ...] = ("author", "judge")
 
 # Failures of content say something about the request: they are data, kept and never asked again.
 CONTENT = frozenset({"truncated", "refused", "empty", "unparsable", "prompt_too_long", "bad_request"})

@@ -54,7 +54,7 @@ def reply_of(body: object, latency: float) -> Reply:
     """Return the reply of a response body; one that is not of the protocol is a `garbled` failure."""
     try:
         return _read(body, latency)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
         return no_reply("garbled", f"the response is not of the protocol: {type(error).__name__} {error}"[:200])
 
 
@@ -63,10 +63,11 @@ def _read(body: Any, latency: float) -> Reply:
     message = choice.get("message") or {}
     text = message.get("content") if "message" in choice else choice["text"]
     used = body.get("usage") or {}
+    thought = message.get("reasoning_content") or message.get("reasoning")
     reply = Reply(
         text=text or "",
-        reasoning=message.get("reasoning_content") or message.get("reasoning") or None,
-        finish=choice.get("finish_reason") or "stop",
+        reasoning=thought if thought and isinstance(thought, str) else None,
+        finish=str(choice.get("finish_reason") or "stop"),
         usage=Usage(int(used.get("prompt_tokens") or 0), int(used.get("completion_tokens") or 0)),
         latency=latency,
         model=str(body.get("model") or ""),

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
+from by_example import reply_of
 
 from factory.artifacts.digest import Rng
 from factory.artifacts.stage import Stage
@@ -20,10 +21,12 @@ from factory.gates.verify import VERIFY
 from factory.jobs.draw import DRAW
 from factory.jobs.model import parse_job
 from factory.jobs.plan import plan
+from factory.jobs.talk import TALK, Told, conversations
 from factory.jobs.waves import GATHER
 from factory.seeds.bank import SCREEN
 from factory.selection.mini import SELECT_MINI
 from factory.skills.library import Library
+from factory.teacher.protocol import Reply, no_reply
 from schemas.release import POOL
 
 RAW_SEEDS = (
@@ -99,6 +102,32 @@ def draw_step() -> Step:
     return Step(DRAW, slots, params, {"library": Library()})
 
 
+TALKS = parse_job(
+    {"kind": "build", "name": "line", "seed": 5, "rows": 24, "recipes": [{"recipe": "rephrased", "share": 1}]},
+    "the job",
+)
+
+
+def talk_step() -> Step:
+    """Slots of a job that talks; each fifth author refuses, each seventh judge is wrong."""
+    slots = plan(TALKS, None)
+    params = {
+        "name": TALKS.name,
+        "seed": 5,
+        "attempt": 1,
+        "entries": [e.model_dump(mode="json") for e in TALKS.recipes],
+    }
+    held = conversations(slots, params, None)
+    for i, conversation in enumerate(held):
+        while conversation.is_open:
+            for part, ask in enumerate(list(conversation.asks)):
+                reply = no_reply("refused", "no") if i % 5 == 0 else reply_of(ask)
+                wrong = ask.role == "judge" and i % 7 == 1
+                conversation.hear(part, Reply(text="Answer: never") if wrong else reply)
+            conversation.go_on()
+    return Step(TALK, slots, params, {"teacher": Told("told", held), "library": Library()})
+
+
 def verify_step(candidates: pl.DataFrame) -> Step:
     """The candidates, each sixth of them with another gold."""
     wrong = pl.col("verifier").struct.with_fields(pl.format("{}9", pl.field("gold")).alias("gold"))
@@ -120,7 +149,7 @@ def dedupe_step(verdicts: pl.DataFrame) -> Step:
 @pytest.fixture(scope="session")
 def line() -> dict[str, Step]:
     """Every stage but the embedding, by name, on the rows that came through the stages before it."""
-    screen, draw = screen_step(), draw_step()
+    screen, draw, talk = screen_step(), draw_step(), talk_step()
     candidates, _ = draw.run()
     verify = verify_step(candidates)
     dedupe = dedupe_step(verify.run()[0])
@@ -129,4 +158,4 @@ def line() -> dict[str, Step]:
     pool = gather.run()[0].sort("id").select(*POOL.columns)
     nearest = Step(NEAREST, pool)
     mini = Step(SELECT_MINI, pool, {"rows": 8, "seed": 5}, {"vectors": Islands(pool.height)})
-    return {step.stage.name: step for step in (screen, draw, verify, dedupe, gather, nearest, mini)}
+    return {step.stage.name: step for step in (screen, draw, talk, verify, dedupe, gather, nearest, mini)}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ import numpy.typing as npt
 import orjson
 import polars as pl
 import pytest
+from by_example import make
 
 from factory.artifacts.digest import Rng, canonical_json, row_rng, text_digest
 from factory.artifacts.stage import Stage, apply
@@ -29,17 +30,20 @@ from factory.gates.verify import VERIFY
 from factory.jobs.draw import DRAW
 from factory.jobs.model import parse_job
 from factory.jobs.plan import PLAN_VERSION, plan
+from factory.jobs.talk import TALK, Told, conversations
 from factory.jobs.waves import GATHER
 from factory.recipes.recipe import (
+    Ask,
     Brief,
     Cell,
+    Demand,
     Draft,
     Dropped,
     Plan,
     Recipe,
     RecipeParams,
-    Request,
     SeedProblem,
+    Talk,
 )
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SCREEN
@@ -47,6 +51,8 @@ from factory.selection.mini import SELECT_MINI
 from factory.skills.library import OPERATIONS, SKILLS, Library
 from factory.skills.skill import Skill
 from factory.skills.tree import Tree, leaf, nodes
+from factory.teacher.protocol import Reply, no_reply
+from schemas.turns import TURNS
 
 if TYPE_CHECKING:
     from conftest import Step
@@ -151,6 +157,31 @@ def test_the_draw_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     check("draw", "DRAW.version", stage_versions(DRAW), run(DRAW, frame, params, library=Library(), seeds=None))
 
 
+def toy_talk(params: RecipeParams, brief: Brief, rng: Rng) -> Talk:
+    (reply,) = yield [Ask("rephrased/solve.v1", {"problem": str(brief.level)}, "fine")]
+    reply.need()
+    return toy_draw(params, brief, rng)
+
+
+def test_the_talk_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECIPES, "toy", replace(TOY, draw=None, talk=toy_talk))  # type: ignore[misc]
+    slots = [
+        {"id": f"0/x/train/{i}", "slot": i, "entry": 0, "recipe": "toy", "cell": "x", "replan": 0, "level": i % 3 + 1,
+         "split": "train", "skills": ["toy"], "parents": []}
+        for i in range(6)
+    ]  # fmt: skip
+    params = {"name": "golden", "seed": 3, "attempt": 2, "entries": [{"recipe": "toy", "share": 1.0}]}
+    frame = pl.DataFrame(slots, schema=dict(TALK.reads.columns))
+    held = conversations(frame, params, None)
+    for i, conversation in enumerate(held):
+        conversation.hear(0, no_reply("refused", "no") if i == 4 else Reply(text="fine"))
+        conversation.go_on()
+    deps: dict[str, Any] = {"library": Library(), "teacher": Told("golden", held)}
+    turns = [row for conversation in held for row in conversation.turns]
+    output = [run(TALK, frame, params, **deps), turns]
+    check("talk", "TALK.version", stage_versions(TALK) | {"table turns": TURNS.version}, output)
+
+
 def test_the_verdicts_are_those_on_file(request: pytest.FixtureRequest) -> None:
     frame = stored_input(VERIFY, request)
     versions = stage_versions(VERIFY) | skills_of([orjson.loads(tree) for tree in frame["tree"]])
@@ -213,7 +244,7 @@ def five_slots(recipe: str, params: RecipeParams) -> Iterator[dict[str, Any]]:
     cells = RECIPES[recipe].cells(params)
     for i in range(5):
         cell, split = cells[i % len(cells)], "heldout" if i == 4 and params.heldout else "train"
-        planned = RECIPES[recipe].assign(params, Request(cell, split, 1, i, f"golden/{i}")).skills.to_list()
+        planned = RECIPES[recipe].assign(params, Demand(cell, split, 1, i, f"golden/{i}")).skills.to_list()
         yield {"level": cell.level, "split": split, "skills": planned[0]}
 
 
@@ -223,7 +254,7 @@ def test_five_draws_of_a_recipe_are_those_on_file(recipe: str) -> None:
     if WRITING:
         write(name, slots=[*five_slots(recipe, params)])
     drafts = [
-        RECIPES[recipe].draw(params, Brief(**slot, parents=[]), row_rng(5, "golden", str(i)))
+        make(recipe, params, Brief(**slot, parents=[]), row_rng(5, "golden", str(i)))
         for i, slot in enumerate(on_file(name)["slots"])
     ]
     check_drafts(name, recipe, drafts)
@@ -243,7 +274,7 @@ def test_five_chains_of_seeds_are_those_on_file() -> None:
     params = entry_of("chains", seed_share=0.6)
     parents = [["Ann"], ["Bo", "Ann"], ["Ann", "Cy", "Bo"], ["Cy", "Bo"], ["Bo", "Cy", "Ann"]]
     briefs = [Brief(len(ids), "train", ["seed_problem"] * len(ids), ids, Problems()) for ids in parents]  # type: ignore[arg-type]
-    drafts = [RECIPES["chains"].draw(params, b, row_rng(5, "golden", str(i))) for i, b in enumerate(briefs)]
+    drafts = [make("chains", params, b, row_rng(5, "golden", str(i))) for i, b in enumerate(briefs)]
     check_drafts("recipe-chains-on-seeds", "chains", drafts)
 
 

@@ -149,7 +149,7 @@ def test_every_stage_is_put_to_the_law(line: dict[str, Step]) -> None:
 
 def parents(step: Step, rows: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
     """Return the input id that each output row and each reject comes from."""
-    if step.stage.name != "draw":
+    if step.stage.name not in ("draw", "talk"):
         return [*rows["id"], *rejects["id"]]
     made = {row_id("line", 5, slot, step.params["attempt"]): slot for slot in step.frame["id"]}
     assert [made[id_] for id_ in rows["id"]] == rows["slot_id"].to_list()
@@ -178,6 +178,7 @@ def test_the_gathering_takes_every_kept_row_and_no_other_in_slot_order(line: dic
 CODES = {
     "seeds": {"question_present", "answer_numeric", "key_number_present", "question_not_too_long", "question_is_new"},
     "draw": {"constraints_agree"},
+    "talk": {"refused", "solutions_agree"},
     "verify": {"gold_recomputed"},
     "dedupe": {"problem_is_new", "prompt_is_new", "within_cap"},
 }

@@ -30,7 +30,14 @@ def test_a_new_job_is_valid_as_written(factory: Factory) -> None:
     assert done.exit_code == 0
     job = load_job("mine.yaml").job
     assert job.name == "mine"
-    assert {entry.recipe for entry in job.recipes} == set(RECIPES)
+    assert {entry.recipe for entry in job.recipes} == {name for name, recipe in RECIPES.items() if not recipe.talk}
+
+
+def test_a_new_job_shows_the_recipes_that_need_a_teacher_commented_out(factory: Factory) -> None:
+    factory("new", "mine")
+    text = Path("mine.yaml").read_text("utf-8")
+    assert all(f"# - recipe: {name}" in text for name, recipe in RECIPES.items() if recipe.talk)
+    assert "# teacher:" in text
 
 
 def test_a_new_job_can_be_built_as_written(factory: Factory) -> None:

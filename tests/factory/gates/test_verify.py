@@ -9,12 +9,14 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
+from by_example import make
 
 from factory.artifacts.digest import canonical_json, text_digest
 from factory.gates import verify as gate
 from factory.gates.verify import VERIFY, completion
-from factory.jobs.draw import DRAW
-from factory.recipes.recipe import Request
+from factory.jobs.draw import DRAW, attempts, made_columns
+from factory.jobs.draw import candidates_of as candidates_of_slots
+from factory.recipes.recipe import Demand
 from factory.recipes.registry import RECIPES
 from factory.score import score
 from factory.skills.library import OPERATIONS, Library
@@ -32,12 +34,13 @@ def candidates_of(recipe: str) -> pl.DataFrame:
         {"id": f"{cell.name}/{i}", "slot": i, "entry": 0, "recipe": recipe, "cell": cell.name, "level": cell.level,
          "split": "train", "skills": skills, "parents": [], "replan": 0}
         for cell in RECIPES[recipe].cells(params)
-        for i, skills in enumerate(RECIPES[recipe].assign(params, Request(cell, "train", 3, 7, cell.name)).skills)
+        for i, skills in enumerate(RECIPES[recipe].assign(params, Demand(cell, "train", 3, 7, cell.name)).skills)
     ]  # fmt: skip
     rows = [row | {"skills": list(row["skills"])} for row in rows]
     settings = {"name": "gate", "seed": 7, "attempt": 0, "entries": [params.model_dump(mode="json")]}
     slots = pl.DataFrame(rows, schema=dict(SLOTS.columns))
-    return DRAW.writes.split(DRAW.run(slots, settings, library=Library()))[0]
+    made = [made_columns(a, make(recipe, a.params, a.brief, a.rng)) for a in attempts(slots, settings, None)]
+    return DRAW.writes.split(candidates_of_slots(slots, made, 0))[0]
 
 
 def verdicts(candidates: pl.DataFrame) -> pl.DataFrame:

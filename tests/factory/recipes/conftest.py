@@ -8,10 +8,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from by_example import make
 
 from factory.artifacts.digest import canonical_json, row_rng
 from factory.gates.verify import judge
-from factory.recipes.recipe import Brief, Cell, Draft, Dropped, RecipeParams, Request, Seeds
+from factory.recipes.recipe import Brief, Cell, Demand, Draft, Dropped, RecipeParams, Seeds
 from factory.recipes.registry import RECIPES
 
 
@@ -55,14 +56,14 @@ def draw() -> Draw:
         recipe: str, level: int, n: int, split: str = "train", seeds: Seeds | None = None, seed: int = 3, **params: Any
     ) -> Drawn:
         made = params_of(recipe, **params)
-        request = Request(Cell(f"level={level}", level), split, n, seed, f"0/level={level}/{split}", seeds)
+        request = Demand(Cell(f"level={level}", level), split, n, seed, f"0/level={level}/{split}", seeds)
         plan = RECIPES[recipe].assign(made, request)
         skills_of, parents_of = as_lists(plan.skills), as_lists(plan.parents)
         out, dropped = [], []
         for i, skills in enumerate(skills_of):
             of = parents_of[i] if parents_of else []
             brief = Brief(level, split, skills, of, seeds)
-            drawn = RECIPES[recipe].draw(made, brief, row_rng(seed, "draw", f"{request.tag}/{i}"))
+            drawn = make(recipe, made, brief, row_rng(seed, "draw", f"{request.tag}/{i}"))
             if isinstance(drawn, Draft):
                 out.append(Row(recipe, brief, drawn))
             else:

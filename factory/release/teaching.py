@@ -1,0 +1,65 @@
+"""What a release says of its teacher: the conversation behind every row, and the cost of the replies it uses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from factory.artifacts.store import Artifact
+from factory.jobs.model import Job
+from factory.prompts import find_prompt
+from factory.recipes.registry import RECIPES
+from factory.release.parquet import SplitWriter
+from factory.teacher.model import Price
+from factory.teacher.protocol import ROLES, Role, Usage
+
+COUNTS = ("requests", "prompt_tokens", "completion_tokens")
+
+
+def write_turns(turns: Sequence[Artifact], samples: Sequence[Artifact], folder: Path) -> tuple[int, pl.DataFrame]:
+    """Write the config `turns`; return its rows, and the requests and tokens by (role, model, accepted)."""
+    accepted = pl.concat([s.read(["id"]) for s in samples])["id"]
+    writer = SplitWriter(folder / "turns", "turns", sum(t.rows for t in turns))
+    counts = []
+    for artifact in turns:
+        frame = artifact.read().with_columns(accepted=pl.col("id").is_in(accepted.implode()))
+        counts.append(frame.group_by("role", "accepted").agg(
+            pl.len().alias("requests"), pl.col("prompt_tokens").sum(), pl.col("completion_tokens").sum()
+        ))  # fmt: skip
+        writer.write(frame)
+    writer.close()
+    return writer.rows, pl.concat(counts).group_by("role", "accepted").sum().sort("role", "accepted")
+
+
+def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
+    """Return the manifest's part on the teacher: models, prompts, and what replies cost, per accepted row."""
+    specs = {role: job.teacher_of(role) for role in ROLES}
+    prompts = {p: find_prompt(p).identity for e in job.recipes for p in RECIPES[e.recipe].prompts}
+    prices = {role: spec.price if spec else None for role, spec in specs.items()}
+    everything, used = _sum(counts, prices), _sum(counts.filter("accepted"), prices)
+    tokens = everything["prompt_tokens"] + everything["completion_tokens"]
+    usd = everything["usd"]
+    return {
+        "models": {role: spec.model for role, spec in specs.items() if spec},
+        "prompts": dict(sorted(prompts.items())),
+        "replies": everything,
+        "replies_of_accepted_rows": used,
+        "per_accepted_row": {
+            "rows": rows,
+            "tokens": round(tokens / rows, 1) if rows else None,
+            "usd": round(usd / rows, 6) if rows and usd is not None else None,
+        },
+    }
+
+
+def _sum(counts: pl.DataFrame, prices: Mapping[Role, Price | None]) -> dict[str, Any]:
+    """Return requests, tokens and money; the money is null where a role has no price per token."""
+    usd: float | None = 0.0
+    for role, prompt, completion in counts.select("role", "prompt_tokens", "completion_tokens").iter_rows():
+        price = prices[role]
+        cost = price.of(Usage(prompt, completion)) if price else None
+        usd = None if usd is None or cost is None else usd + cost
+    return {name: int(counts[name].sum()) for name in COUNTS} | {"usd": None if usd is None else round(usd, 6)}

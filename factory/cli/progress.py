@@ -87,7 +87,7 @@ class Lines:
     def advance(self, name: str, rows: int, rejects: int) -> None:
         """Say how far a stage is, unless it was said a moment ago."""
         tally, now = self.tallies.count(name, rows, rejects), self.tallies.clock()
-        if now - self.last.setdefault(name, now) >= PAUSE:
+        if tally.seen and now - self.last.setdefault(name, now) >= PAUSE:
             self.last[name] = now
             say(f"{name:<10} {tally.seen:>11,} of {tally.total:,} rows, {tally.describe(now)}", err=True)
 

@@ -187,15 +187,17 @@ def load_job(
 ) -> JobFile:
     """Return the job of a shipped name or a YAML path, with `key=value` overrides applied (dotted keys go deeper).
 
-    `teacher` (a URL, batch:DIR, fake) and `model` replace where and whom the job asks.
+    `teacher` (a URL, batch:DIR, fake) and `model` replace where and whom the job asks; a fake stands in for all.
     """
     path = _job_path(reference)
     raw = _read_yaml(path)
+    if (teacher or model) and isinstance(raw, dict):
+        raw["teacher"] = redirected(raw.get("teacher"), teacher, model)
+        if raw["teacher"].get("kind") == "fake":
+            raw.pop("judge", None)
     pairs = overrides.items() if isinstance(overrides, Mapping) else [_split_override(text) for text in overrides]
     for key, value in pairs:
         _override(raw, key, value)
-    if (teacher or model) and isinstance(raw, dict):
-        raw["teacher"] = redirected(raw.get("teacher"), teacher, model)
     return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
 
 

@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # they need the extra `teacher`, which only jobs that talk do
 SCORER = text_digest(files("factory").joinpath("score.py").read_bytes())
 OPEN_ROWS = 2_500  # of a later wave, which has few slots: every core gets some
 STALL_ROWS, STALL_SHARE = 200, 0.1  # a wave over so many slots that fills less than this share is the last one
+STALL_TALKS = 100  # conversations in a row of which none made a row: each one is paid for
 LEAST_CAP = 3  # a cap never goes below this many rows: small jobs would starve
 
 
@@ -140,15 +141,18 @@ def gather_range(task: GatherTask) -> Artifact:
     return apply(GATHER, pl.concat(frames), {}, task.store, key, kept=kept)
 
 
+TALKING = pl.col("recipe").is_in([name for name, recipe in RECIPES.items() if recipe.talk])
+
+
 def _cuts(slots: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
     """Return slots in shards: those drawn by program by so many rows, those that a teacher is asked for in smaller."""
-    talking = pl.col("recipe").is_in([name for name, recipe in RECIPES.items() if recipe.talk])
-    parts = ((slots.filter(~talking), rows), (slots.filter(talking), TALK_ROWS))
+    parts = ((slots.filter(~TALKING), rows), (slots.filter(TALKING), TALK_ROWS))
     return [part[i : i + size] for part, size in parts for i in range(0, part.height, size)]
 
 
 def _talks(slots: Artifact) -> bool:
-    return RECIPES[slots.scan().select("recipe").head(1).collect().item()].talk is not None
+    """Return whether a shard is one that a teacher is asked for; in a job that talks no shard is mixed."""
+    return bool(slots.scan().head(1).select(TALKING).collect().item())
 
 
 def paid_so_far(spent: Snapshot) -> str:
@@ -189,17 +193,19 @@ class Filling:
 
     def run(self) -> list[Made]:
         """Return what every wave made, once each slot is filled; QuotaUnmet names the cell that could not be."""
-        shards, attempt, left = self._plan(), 0, pl.DataFrame()
+        shards, attempt, left, barren = self._plan(), 0, pl.DataFrame(), 0
         for round_ in range(self.job.replans + 1):
             if round_:
                 shards = self._commit_open(replan(left, self.job, self.seeds, round_), f"replan {round_}")
             for _ in range(self.job.max_attempts):
-                tried = sum(s.rows for s in shards)
+                tried, asked = sum(s.rows for s in shards), sum(s.rows for s in shards if _talks(s))
                 left = self._wave(shards, attempt)
                 attempt += 1
                 if not left.height:
                     return self.made
-                if tried >= STALL_ROWS and left.height > tried * (1 - STALL_SHARE):
+                barren = barren + asked if left.filter(TALKING).height == asked else 0
+                stalled = tried >= STALL_ROWS and left.height > tried * (1 - STALL_SHARE)
+                if stalled or barren >= STALL_TALKS:
                     raise QuotaUnmet(self._why_open(left, attempt))  # hardly anything new is to be had
                 shards = self._commit_open(left, f"attempt {attempt}")
         raise QuotaUnmet(self._why_open(left, attempt))

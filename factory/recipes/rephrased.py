@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from functools import cache
 from typing import Literal
+from zlib import crc32
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +33,7 @@ from factory.recipes.recipe import (
     levels_field,
 )
 from factory.score import final_answer, score
+from factory.skills.tree import evaluate, input_matters
 from factory.teacher.protocol import Reply, Sampling
 
 FORMS = (
@@ -89,6 +91,8 @@ def talk(params: RephrasedParams, brief: Brief, rng: Rng) -> Talk:
     drawn = chains.draw(chain_params(params), brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
+    if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
+        return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     original, _, close = drawn.prompt.rpartition("\n")
     form = rng.below(len(FORMS))
     facts = facts_of(original)

@@ -75,7 +75,7 @@ def digests(
     rows: Sequence[Path] | pl.DataFrame, column: str | None = None, where: pl.Expr | None = None
 ) -> npt.NDArray[np.uint64]:
     """Return a 64-bit digest of each row in order, of one column or of the whole row; of those rows only if `where`."""
-    columns = [column] if column and where is None else None
+    columns = [*dict.fromkeys([column, *(where.meta.root_names() if where is not None else ())])] if column else None
     frames = [rows] if isinstance(rows, pl.DataFrame) else windows(rows, columns)
     parts = []
     for frame in frames:

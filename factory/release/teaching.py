@@ -43,7 +43,7 @@ def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
     tokens = everything["prompt_tokens"] + everything["completion_tokens"]
     usd = everything["usd"]
     return {
-        "models": {role: spec.model for role, spec in specs.items() if spec},
+        "models": {role: spec.name for role, spec in specs.items() if spec},
         "prompts": dict(sorted(prompts.items())),
         "replies": everything,
         "replies_of_accepted_rows": used,

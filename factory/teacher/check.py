@@ -49,7 +49,7 @@ async def _structured(teacher: Teacher) -> Finding:
     request = Request((message,), sampling=Sampling(max_tokens=JSON_TOKENS), schema=COLOURS, example=COLOUR)
     reply = (await _ask(Structured(teacher, repairs=0), [request]))[0]
     if reply.failure is None:
-        return Finding("structured output", f"honoured: {reply.text[:60]}")
+        return Finding("structured output", f"honoured: {' '.join(reply.text.split())[:60]}")
     return Finding(
         "structured output",
         f"not honoured ({reply.failure.kind}: {reply.failure.detail[:120]})",

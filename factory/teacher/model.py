@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -110,8 +111,13 @@ class TeacherSpec(Strict):
 
     def content(self) -> dict[str, Any]:
         """Return what replies depend on, and what a release says of the teacher: no address, no path, no speed."""
-        said = self.model_dump(mode="json", include={"model", "revision", "sampling", "price"})
-        return said | ({"kind": "fake"} if self.kind == "fake" else {})
+        said = self.model_dump(mode="json", include={"revision", "sampling", "price"})
+        return {"model": self.name} | said | ({"kind": "fake"} if self.kind == "fake" else {})
+
+    @property
+    def name(self) -> str:
+        """Return the model's name for people; of a folder its last part, since where it lies is nobody's business."""
+        return PurePath(self.model).name if self.model.startswith((".", "/", "~")) else self.model
 
     @property
     def urls(self) -> tuple[str, ...]:
@@ -144,7 +150,8 @@ OWN_KEYS = {
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError(f"a base URL looks like http://localhost:8000/v1, found {url!r}")
+        found = "one with a key in it" if "@" in url else repr(url)
+        raise ValueError(f"a base URL looks like http://localhost:8000/v1, found {found}")
     if parts.username or parts.password:
         raise ValueError("a base URL must not hold a key; put its variable's name in api_key_env")
 

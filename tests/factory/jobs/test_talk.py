@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -258,7 +258,7 @@ def test_a_teacher_of_no_use_ends_the_job_with_the_reason(what: str, place: Plac
 def test_a_large_wave_of_no_use_is_the_last_one(place: Place) -> None:
     with pytest.raises(QuotaUnmet, match="in 1 attempts"):
         place.run(lambda _: REFUSED, rows=220)
-    assert len(place.asked) == 220
+    assert 200 < len(place.asked) <= 220  # a few chains leave before anybody is asked
 
 
 # -------------------------------------------------------------------------------------------- what is kept of a run
@@ -551,6 +551,25 @@ def test_runs_with_a_small_budget_come_to_the_same_end(place: Place, quiet: dict
             asked += [key_of(r) for r in place.asked]
     assert len(asked) == len(set(asked))
     assert data_of(built.release) == quiet
+
+
+def test_what_other_shards_have_in_flight_is_kept_when_the_budget_is_spent(
+    place: Place, small_shards: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    complete = Fake.complete
+
+    async def slow(self: Fake, requests: Mapping[str, Request]) -> AsyncIterator[tuple[str, Reply]]:
+        self._delay = 0.002
+        async for answered in complete(self, requests):
+            yield answered
+
+    monkeypatch.setattr(Fake, "complete", slow)
+    with pytest.raises(BudgetSpent):
+        place.run(teacher={**TEACHER, "budget": {"tokens": 20_000}})
+    first = [key_of(r) for r in place.asked]
+    place.run()
+    then = [key_of(r) for r in place.asked]
+    assert len(first) + len(then) == len({*first, *then}) == 3 * ROWS
 
 
 def test_a_budget_smaller_than_one_request_asks_nothing(place: Place) -> None:

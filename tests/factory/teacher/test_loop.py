@@ -89,6 +89,7 @@ def test_ctrl_c_ends_the_wait_and_the_coroutine(loop: Loop) -> None:
     assert main is not None
 
     async def wait() -> None:
+        await asyncio.sleep(0.2)  # by then the other thread waits
         signal.pthread_kill(main, signal.SIGINT)
         try:
             await asyncio.sleep(3600)

@@ -146,10 +146,11 @@ class FaultServer:
         if self._site is not None:
             await self._site.stop()
             self._site = None
-        if self._runner.server is not None:
-            for connection in list(self._runner.server.connections):
+        for _ in range(3):  # some were taken a moment ago and are not made yet
+            for connection in self._runner.server.connections if self._runner.server else []:
                 if connection.transport is not None:
                     connection.transport.abort()
+            await asyncio.sleep(0.001)
 
     async def _models(self, request: web.Request) -> web.Response:
         self.count.looks += 1
@@ -257,10 +258,11 @@ class FaultServer:
             assert request.transport is not None
             request.transport.close()
             return response
-        for start in range(half, len(told), 1 + half // 8):
-            await asyncio.sleep(self.plan.drip / 8)
-            await response.write(told[start : start + 1 + half // 8])
-        await response.write_eof()
+        with contextlib.suppress(ConnectionError):  # the client may have given up, or the server been killed
+            for start in range(half, len(told), 1 + half // 8):
+                await asyncio.sleep(self.plan.drip / 8)
+                await response.write(told[start : start + 1 + half // 8])
+            await response.write_eof()
         return response
 
     async def _stats(self, _: web.Request) -> web.Response:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import resource
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,10 @@ from factory.teacher.latency import Latency
 from factory.teacher.limit import CAP, START, Limit
 from factory.teacher.protocol import Reply
 
+MUCH = 8.0  # another try goes to another replica, unless that one is so many times slower
 FAILURES = 3  # in a row, of transport: a replica that fails so often is taken out
 OUT_FIRST, OUT_LONGEST = 0.5, 30.0  # seconds
+SOCKETS, SPARE = 16_384, 128  # the files that a process may open: asked for, and left for others
 BACKOFF_LEAST, BACKOFF_FIRST = 0.02, 2.0  # seconds
 BACKOFF_LONGEST = 5.0  # seconds; a server that was full must not stay idle for long once it is not
 
@@ -80,6 +83,7 @@ class Replica:
         self.out_since: float | None = None
         self.out_until = 0.0
         self.outs = 0  # in a row
+        self.refuses = False  # connections
         self.gone = False
         self.reason = ""
 
@@ -118,13 +122,14 @@ class Balance:
     """Hands out places and slots over the replicas of a model. All times are of the loop's clock."""
 
     def __init__(self, urls: Sequence[str], concurrency: int | None) -> None:
-        self.replicas = tuple(Replica(url, _limit(concurrency)) for url in urls)
+        sockets = _sockets()
+        self.replicas = tuple(Replica(url, _limit(concurrency, sockets // len(urls))) for url in urls)
         self.held = 0
         self.left = 0  # requests that have no place yet
         self.away_since: float | None = None
         self.refused_since: float | None = None
         self.hopeless = False  # every request was refused for too long
-        self._cap = concurrency
+        self._cap = concurrency and min(concurrency, sockets)
         self._retries: Waiting = deque()
         self._new: Waiting = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -187,6 +192,7 @@ class Balance:
     def failed(self, replica: Replica, now: float, reason: str, *, down: bool) -> None:
         """Note a failure of transport; a replica that is down or fails too often is taken out for a while."""
         replica.failures += 1
+        replica.refuses = replica.refuses or down
         if replica.lives and (down or replica.failures >= FAILURES):
             self.take_out(replica, now, reason)
 
@@ -202,6 +208,7 @@ class Balance:
     def back(self, replica: Replica) -> None:
         """Send requests to a replica again."""
         replica.failures = 0  # how long it is out next time is forgotten only when it has done some work
+        replica.refuses = False
         replica.out_since = self.away_since = None
         self.wake()
 
@@ -216,9 +223,10 @@ class Balance:
     def is_well(self, replica: Replica) -> None:
         """Note that a replica does its work."""
         replica.failures = replica.rejections = replica.outs = 0
-        replica.out_since = None
-        self.away_since = self.refused_since = None
-        self.hopeless = False
+        self.refused_since, self.hopeless = None, False
+        # One that takes no connections is not back: this reply came over one that it had not cut yet.
+        if not replica.refuses:
+            replica.out_since = self.away_since = None
 
     def rejected(self, ticket: Ticket, now: float, wait: float) -> None:
         """Note that a server had no room for a ticket that still has its slot, and wants to be left alone so long."""
@@ -228,7 +236,7 @@ class Balance:
         if wait == 0 and len(replica.tickets) == 1:
             replica.rejections += 1  # alone and refused: it is not a matter of how many at once
             wait = backoff(replica.latency.smoothed, replica.rejections)
-        replica.limit.rejected(now, ticket.load, wait)
+        replica.limit.rejected(now, ticket.granted_at, ticket.load, wait)
         if wait > 0:
             self.pause(replica, now, wait)
 
@@ -297,13 +305,15 @@ class Balance:
         if len(self.replicas) == 1:
             return self.replicas[0] if self.replicas[0].has_room(now) else None
         able = [replica for replica in self.replicas if replica.has_room(now)]
-        able = [replica for replica in able if replica is not avoid] or able
         if not able:
             return None
         known = [replica.latency.smoothed for replica in self.replicas if replica.latency.count]
         usual = sum(known) / len(known) if known else 1.0
-        best = min(able, key=lambda replica: (len(replica.tickets) + 1) * replica.likely_latency(now, usual))
-        return None if self._too_slow(best, now) else best
+        latency = {replica: replica.likely_latency(now, usual) for replica in able}
+        if avoid in latency:
+            able = [other for other in able if other is not avoid and latency[other] < MUCH * latency[avoid]] or [avoid]
+        best = min(able, key=lambda replica: (len(replica.tickets) + 1) * latency[replica])
+        return None if best is not avoid and self._too_slow(best, now) else best
 
     def _too_slow(self, replica: Replica, now: float) -> bool:
         """Return whether the others would be done with all that is left before this one has answered one request."""
@@ -315,8 +325,20 @@ class Balance:
         return replica.latency.smoothed > soonest + (self.left + len(self._retries) + 1) / rate
 
 
-def _limit(concurrency: int | None) -> Limit:
-    return Limit(START, CAP) if concurrency is None else Limit(concurrency, concurrency, seeks=False)
+def _limit(concurrency: int | None, sockets: int) -> Limit:
+    if concurrency is None:
+        return Limit(START, max(1, min(CAP, sockets)))
+    return Limit(concurrency, concurrency, seeks=False)
+
+
+def _sockets() -> int:
+    """Return how many connections this process may have, after it was allowed as many as it can be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = SOCKETS if hard == resource.RLIM_INFINITY else min(hard, SOCKETS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        soft = wanted
+    return SOCKETS if soft == resource.RLIM_INFINITY else max(1, soft - SPARE)
 
 
 def _grant(future: asyncio.Future[bool], granted: bool) -> None:

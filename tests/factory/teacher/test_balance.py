@@ -108,16 +108,17 @@ def test_a_replica_that_was_not_measured_yet_counts_as_slow_as_the_age_of_its_ol
     run(main())
 
 
-def test_another_try_goes_elsewhere_if_it_can() -> None:
+@pytest.mark.parametrize(("slower", "goes_to"), [(4, B), (40, A)])
+def test_another_try_goes_elsewhere_unless_that_is_much_slower(slower: int, goes_to: str) -> None:
     async def main() -> None:
         balance = Balance([A, B], 8)
-        measure(balance, a=0.001, b=1.0)
+        measure(balance, a=0.01, b=0.01 * slower)
         balance.left = 1000
         (ticket,) = await take(balance, 1)
         assert ticket.seat.url == A
         balance.leave(ticket)
         assert await balance.again(ticket)
-        assert ticket.seat.url == B
+        assert ticket.seat.url == goes_to
 
     run(main())
 
@@ -193,6 +194,19 @@ def test_a_refused_connection_takes_a_replica_out_at_once_and_each_time_for_twic
         assert replica.out_until - 100.0 == 0.5
 
     run(main())
+
+
+def test_a_reply_over_an_old_connection_does_not_bring_back_a_replica_that_takes_no_new_ones() -> None:
+    balance = Balance([A], 8)
+    replica = balance.replicas[0]
+    for _ in range(3):
+        balance.failed(replica, 1.0, "reset", down=False)
+    balance.is_well(replica)
+    assert replica.lives
+    balance.failed(replica, 1.0, "connection refused", down=True)
+    balance.is_well(replica)
+    assert not replica.lives
+    assert balance.away_since == 1.0
 
 
 def test_the_requests_still_on_their_way_do_not_prolong_an_outage() -> None:

@@ -10,20 +10,21 @@ from hypothesis import strategies as st
 
 from factory.teacher.limit import CAP, START, Limit
 
-ROUND_TRIP = 0.002  # seconds until a rejection is back
-
 
 class Server:
     """A server and a client with enough to ask, in simulated time: each request takes `latency`, give or take a tenth.
 
-    It rejects beyond `room`, or, if it queues, takes everything and works on `room` at once.
+    It rejects beyond `room`, or, if it queues, takes everything and works on `room` at once. What was rejected waits a
+    while before it is sent again, and nothing new is begun in its place.
     """
 
     def __init__(self, limit: Limit, room: int, *, queues: bool = False, pause: float = 0.0) -> None:
         self.limit, self.room, self.queues, self.pause = limit, room, queues, pause
         self.latency = 0.2
+        self.round_trip = 0.002  # seconds until a rejection is back
         self.now = 0.0
         self.away = 0  # requests on their way, as the client sees it
+        self.waiting = 0  # rejected ones that wait
         self.working = 0
         self.paused_until = 0.0
         self.area = 0.0
@@ -52,12 +53,12 @@ class Server:
     def _send(self) -> None:
         if self.now < self.paused_until:
             return
-        while self.away < self.limit.now:
+        while self.away + self.waiting < self.limit.now:
             self.away += 1
             self.limit.sent(self.away)
             full = not self.queues and self.working >= self.room
             if full or self._random.random() < self.noise:
-                self._later(ROUND_TRIP, "rejected", self.now, self.away)
+                self._later(self.round_trip, "rejected", self.now, self.away)
             elif self.working >= self.room:
                 self._queue.append((self.now, self.away))
             else:
@@ -81,13 +82,14 @@ class Server:
     def _rejected(self, sent_at: float, load: int) -> None:
         self.away -= 1
         self.rejections += 1
-        self.limit.rejected(self.now, load, self.pause)
+        self.limit.rejected(self.now, sent_at, load, self.pause)
         if self.pause:
             self.paused_until = max(self.paused_until, self.now + self.pause)
-            self._later(self.pause, "woken", 0.0, 0)
+        self.waiting += 1
+        self._later(self.pause or self.latency * self._random.uniform(0.25, 0.5), "woken", 0.0, 0)
 
     def _woken(self, sent_at: float, load: int) -> None:
-        """The pause may be over."""
+        self.waiting -= 1
 
 
 def test_a_limit_that_seeks_starts_low_and_one_that_was_chosen_starts_there() -> None:
@@ -95,21 +97,22 @@ def test_a_limit_that_seeks_starts_low_and_one_that_was_chosen_starts_there() ->
     assert Limit(300, 300, seeks=False).now == 300
 
 
-@settings(max_examples=25)
-@given(st.integers(2, 400))
-def test_against_a_server_that_rejects_the_room_is_used_and_hardly_exceeded(room: int) -> None:
+@settings(max_examples=12)
+@given(st.integers(2, 300), st.sampled_from([0.0005, 0.002, 0.02]))
+def test_against_a_server_that_rejects_the_room_is_used_and_hardly_exceeded(room: int, round_trip: float) -> None:
     server = Server(Limit(), room)
-    server.run(20)
-    assert server.run(10) >= 0.95 * room
-    assert server.rejections <= 0.05 * server.done + 5
+    server.round_trip = round_trip
+    server.run(15)
+    assert server.run(8) >= 0.95 * room
+    assert server.rejections <= (0.05 if round_trip < 0.01 else 0.2) * server.done + 5
 
 
-@settings(max_examples=10)
-@given(st.integers(4, 300))
+@settings(max_examples=6)
+@given(st.integers(4, 200))
 def test_a_server_that_wants_to_be_left_alone_for_a_second_is_asked_beyond_its_room_rarely(room: int) -> None:
     server = Server(Limit(), room, pause=1.0)
-    server.run(30)
-    assert server.run(100) >= 0.93 * room
+    server.run(20)
+    assert server.run(50) >= 0.93 * room
 
 
 def test_a_server_that_rejects_is_followed_down_within_two_seconds() -> None:
@@ -129,8 +132,8 @@ def test_a_server_that_rejects_is_followed_up_again() -> None:
     assert server.run(4) >= 0.95 * 64
 
 
-@settings(max_examples=10)
-@given(st.integers(20, 300))
+@settings(max_examples=6)
+@given(st.integers(20, 200))
 def test_a_server_that_queues_is_kept_busy_without_a_long_queue(room: int) -> None:
     server = Server(Limit(), room, queues=True)
     server.run(20)
@@ -163,17 +166,18 @@ def test_a_chosen_number_beyond_the_room_comes_down_to_it() -> None:
     assert server.rejections <= 0.05 * server.done + 5
 
 
-def test_a_few_rejections_that_have_nothing_to_do_with_the_load_do_not_lower_a_proven_level() -> None:
-    server = Server(Limit(64, 64, seeks=False), 10_000)
-    server.noise = 0.02
+@pytest.mark.parametrize("limit", [Limit(64, 64, seeks=False), Limit()])
+def test_rejections_that_have_nothing_to_do_with_the_load_hardly_lower_the_limit(limit: Limit) -> None:
+    server = Server(limit, 10_000)
+    server.noise = 0.1
     server.run(10)
-    assert server.run(20) >= 0.9 * 64
+    assert server.run(5) >= 48
 
 
 def test_a_rejection_of_a_lone_request_does_not_lower_the_limit() -> None:
     limit = Limit(64, 64, seeks=False)
     limit.sent(1)
-    limit.rejected(1.0, 1, pause=20.0)
+    limit.rejected(1.0, 1.0, 1, pause=20.0)
     assert limit.now == 64
 
 
@@ -186,5 +190,5 @@ def test_the_limit_stays_between_one_and_its_cap_whatever_comes(events: list[tup
         elif kind == "answered":
             limit.answered(float(at), float(at) - 0.5, 0.001 * load, load % 3)
         else:
-            limit.rejected(float(at), load, 1.0 if kind == "paused" else 0.0)
+            limit.rejected(float(at), float(at) - 0.1, load, 1.0 if kind == "paused" else 0.0)
         assert 1 <= limit.now <= CAP

@@ -264,7 +264,7 @@ def kept_on_failure() -> Iterator[Path]:
     try:
         yield folder
     except (Failed, FactoryError):
-        keep = True
+        keep = any(folder.rglob("*.log"))
         raise
     finally:
         if not keep:

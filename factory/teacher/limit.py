@@ -24,8 +24,8 @@ ONE_IS_ENOUGH, TWO_SAY_SO = 1, 2  # rejections beyond a load, over those taken; 
 class Limit:
     """The number of requests that may be on their way to one server; `now` is its present value.
 
-    `seeks`: start low and find the limit; otherwise `start` is a ceiling that somebody chose, taken as proven, and only
-    rejections lower it for a while.
+    `seeks`: start low and find the limit; otherwise `start` is a ceiling that somebody chose, and only rejections lower
+    it, for as long as the server has less room.
     """
 
     def __init__(self, start: int = START, cap: int = CAP, *, seeks: bool = True) -> None:

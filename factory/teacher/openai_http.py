@@ -162,9 +162,7 @@ class OpenAIHttp:
 
     async def _ask_around(self) -> None:
         replicas = self._balance.replicas
-        headers = self._headers()
-        looks = (served.look(self._http(), replica.url, headers, self._key_name) for replica in replicas)
-        found = served.survey(self.model, await asyncio.gather(*looks))
+        found = served.survey(self.model, await asyncio.gather(*map(self._served, replicas)))
         if len(found.away) == len(replicas):
             raise served.nobody(self.model, found.away)
         now = asyncio.get_running_loop().time()
@@ -175,7 +173,11 @@ class OpenAIHttp:
 
     async def _look(self, replica: Replica) -> str:
         """Return why a replica is away, "" when it answers."""
-        return (await served.look(self._http(), replica.url, self._headers(), self._key_name)).away
+        return (await self._served(replica)).away
+
+    async def _served(self, replica: Replica) -> served.Served:
+        proxy = self._addresses[replica].proxy
+        return await served.look(self._http(), replica.url, self._headers(), self._key_name, proxy)
 
     async def _answer(self, ticket: Ticket, request: Request) -> Reply:
         """Return the reply to a request that has a place and a slot, or the failure that its tries ended with."""
@@ -264,7 +266,7 @@ class OpenAIHttp:
         """Take out a replica that does not know the model or the path; UserError when none is left that does."""
         self._balance.take_out(replica, now, f"HTTP 404: {unknown.detail}", for_good=True)
         if all(other.gone for other in self._balance.replicas):
-            found = await served.look(self._http(), replica.url, self._headers(), self._key_name)
+            found = await self._served(replica)
             raise served.unknown_there(self.model, replica.url, found.roots, unknown.detail)
         return Trouble("unserved", unknown.detail)
 

@@ -48,11 +48,13 @@ def endpoint(base_url: str, path: str) -> str:
     return base + path if not urlsplit(base).path else base + path.removeprefix("/v1")
 
 
-async def look(session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], key_name: str | None) -> Served:
+async def look(
+    session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], key_name: str | None, proxy: str | None
+) -> Served:
     """Return what a server says at /v1/models; UserError when it refuses the key."""
     timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
     try:
-        async with session.get(endpoint(url, "/v1/models"), headers=headers, timeout=timeout) as response:
+        async with session.get(endpoint(url, "/v1/models"), headers=headers, timeout=timeout, proxy=proxy) as response:
             raw, status = await response.read(), response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         return Served(url, away=why(error))

@@ -62,7 +62,8 @@ async def _serve(args: Any, ready: Path) -> None:
     plugin = args.reasoning_parser_plugin
     if plugin:
         import_module("vllm.reasoning").ReasoningParserManager.import_reasoning_parser(plugin)
-    async with server.build_async_engine_client(args) as engine:
+    offline = import_module("vllm.usage.usage_lib").UsageContext.LLM_CLASS  # larger batches than a server's defaults
+    async with server.build_async_engine_client(args, usage_context=offline) as engine:
         state = import_module("starlette.datastructures").State()
         await server.init_app_state(engine, state, args, await engine.get_supported_tasks())
         answer, places = _answerer(engine, state), _places(engine)

@@ -124,10 +124,15 @@ class Engine:
         return found.absolute()
 
     def arguments(self, positional: bool = False) -> list[str]:
-        """Return the engine's arguments: the user's, then ours, which win; the model first where it has no flag."""
-        told = {name for name, _ in _flags(self.args)} & {"--enable-prefix-caching", "--no-enable-prefix-caching"}
+        """Return the engine's arguments: the user's, then ours, which win; the model first where it has no flag.
+
+        Sampling is what a request says, and not what the model's own files would put in its place.
+        """
+        told = {name for name, _ in _flags(self.args)}
         model = str(self.path or self.model)
-        ours = [*([] if told else ["--enable-prefix-caching"]), "--served-model-name", self.name]
+        ours = ["--served-model-name", self.name]
+        ours += [] if told & {"--enable-prefix-caching", "--no-enable-prefix-caching"} else ["--enable-prefix-caching"]
+        ours += [] if "--generation-config" in told else ["--generation-config", "vllm"]
         return [model, *self.args, *ours] if positional else [*self.args, *ours, "--model", model]
 
     def environment(self, **more: str) -> dict[str, str]:

@@ -23,6 +23,7 @@ from factory.teacher.vllm_engine import Engine, ended, until_ready
 
 HOST = "127.0.0.1"
 RESTARTS = 3  # a run
+IN_FLIGHT = 2_048  # vLLM rejects nothing and queues what it cannot take: twice its largest default batch keeps it full
 ENDING = 30.0  # seconds that a server which says it is unwell has to end by itself
 # `vllm serve` brings an API server per data-parallel rank, but wants a distribution named vllm; the CPU build's is not.
 PROBE = """
@@ -114,7 +115,7 @@ class VllmServer:
                     self.model,
                     key=lambda: self._key,
                     revision=self._engine.revision,
-                    concurrency=self._concurrency,
+                    concurrency=IN_FLIGHT if self._concurrency == "auto" else self._concurrency,
                     patience=self._patience,
                     revive=self._revive,
                 )

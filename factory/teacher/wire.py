@@ -18,16 +18,15 @@ def path_of(request: Request) -> str:
 
 
 def body_of(request: Request, model: str) -> dict[str, Any]:
-    """Return the JSON body of a request to `path_of(request)`; what is left at its default is not said."""
+    """Return the JSON body of a request to `path_of(request)`."""
     said: dict[str, Any] = {"model": model}
     if request.prompt is None:
         said["messages"] = [dict(message) for message in request.messages]
     else:
         said["prompt"] = request.prompt
     sampling = request.sampling
-    said |= {"temperature": sampling.temperature, "max_tokens": sampling.max_tokens}
-    if sampling.top_p != 1.0:
-        said["top_p"] = sampling.top_p
+    # top_p is always said: vLLM puts the model's own default in the place of what is not.
+    said |= {"temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens}
     if sampling.stop:
         said["stop"] = list(sampling.stop)
     if sampling.seed is not None:

@@ -81,7 +81,8 @@ def test_the_server_listens_on_this_machine_under_a_key_and_gets_our_arguments_u
     assert argv[:2] == ["-m", "vllm.entrypoints.openai.api_server"]
     assert argv[2 : 2 + len(args)] == list(args)
     port = teacher.url.rpartition(":")[2]
-    ours = ["--enable-prefix-caching", "--served-model-name", "org/tiny", "--model", "org/tiny"]
+    ours = ["--served-model-name", "org/tiny", "--enable-prefix-caching", "--generation-config", "vllm"]
+    ours += ["--model", "org/tiny"]
     assert argv[2 + len(args) :] == [*ours, "--host", "127.0.0.1", "--port", port]
     assert len(start["key"]) >= 32
     assert start["key"] not in repr(teacher) + str(argv) + (tmp_path / "out" / "vllm-tiny.log").read_text()

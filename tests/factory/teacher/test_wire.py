@@ -35,14 +35,16 @@ def body(message: dict[str, Any] | None = None, **choice: Any) -> dict[str, Any]
 # -------------------------------------------------------------------------------------------------------- what goes out
 
 
-def test_only_what_differs_from_the_default_is_said() -> None:
-    assert body_of(CHAT, "m") == {
-        "model": "m", "messages": [{"role": "user", "content": "hi"}], "temperature": 1.0, "max_tokens": 1024
-    }  # fmt: skip
+# An engine takes what is not said from the model's own files, so how to draw is always said.
+DRAWN = {"temperature": 1.0, "top_p": 1.0, "max_tokens": 1024}
+
+
+def test_how_to_draw_is_always_said_and_the_rest_where_it_is_asked_for() -> None:
+    assert body_of(CHAT, "m") == {"model": "m", "messages": [{"role": "user", "content": "hi"}], **DRAWN}
 
 
 def test_a_bare_prompt_is_a_completion() -> None:
-    assert body_of(BARE, "m") == {"model": "m", "prompt": "hi", "temperature": 1.0, "max_tokens": 1024}
+    assert body_of(BARE, "m") == {"model": "m", "prompt": "hi", **DRAWN}
     assert (path_of(BARE), path_of(CHAT)) == ("/v1/completions", "/v1/chat/completions")
     assert path_of(Request(prompt="")) == "/v1/completions"
 

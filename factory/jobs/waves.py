@@ -305,7 +305,11 @@ class Filling:
         return [max(LEAST_CAP, math.ceil(e.cap * e.share * self.job.rows)) for e in self.job.recipes]
 
     def _why_open(self, left: pl.DataFrame, attempts: int) -> str:
-        worst = left.group_by("entry", "recipe", "cell", "split").len().sort("len", "entry", descending=[True, False])
+        worst = (
+            left.group_by("entry", "recipe", "cell", "split")
+            .len()
+            .sort("len", "entry", "cell", "split", descending=[True, False, False, False])
+        )
         entry, recipe, cell, split, n = worst.row(0)
         reasons: Counter[str] = Counter()
         for made in self.made:

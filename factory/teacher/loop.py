@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import wait
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+
+GLANCE = 0.3  # seconds; Polars' handler of Ctrl-C lets a wait go on, so a long one would sit it out
 
 
 class Loop:
@@ -19,17 +22,23 @@ class Loop:
         self._thread.start()
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Return the coroutine's result, or raise its error."""
+        """Return the coroutine's result, or raise its error; interrupted, it returns once everything has ended."""
         future = asyncio.run_coroutine_threadsafe(coroutine, self._loop)
         try:
+            while not wait([future], timeout=GLANCE).done:
+                pass
             return future.result()
         except BaseException:
-            future.cancel()
+            if future.cancel():
+                self._end()
             raise
+
+    def _end(self) -> None:
+        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result()
 
     def close(self) -> None:
         """End what still runs, then the loop and its thread."""
-        asyncio.run_coroutine_threadsafe(_end_all(), self._loop).result()
+        self._end()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

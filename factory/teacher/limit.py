@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-START, CAP = 16, 1024
+START, CAP = 32, 1024
 SAMPLES = 32  # replies that a comparison of two rates rests on
 WORTH = 0.3  # share of the ideal gain that a higher level must bring, else the server only queues
 MARGIN = 1.2  # held above the knee: too many only wait in the server's queue, too few leave it idle

@@ -22,6 +22,9 @@ lint: .venv/.all
 
 bench: .venv/.all
 	$(BIN)/python -m benchmarks.generate
+	$(BIN)/python -m benchmarks.teacher_overhead
+	$(BIN)/python -m benchmarks.teacher_faults
+	$(BIN)/python -m benchmarks.teacher_adaptive
 
 chaos: .venv/.all
 	$(BIN)/pytest -m chaos -s

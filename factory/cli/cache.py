@@ -17,6 +17,7 @@ from factory.teacher import upkeep
 from factory.teacher.reply_store import ReplyStore
 
 FILE = Path("cache") / "replies.sqlite"
+ARTIFACTS = "artifacts"
 HEAD = ("model", "replies", "prompt tokens", "completion tokens", "failures", "first", "last")
 
 
@@ -26,14 +27,18 @@ def cache() -> None:
 
 
 @contextmanager
-def _opened(out: Path) -> Iterator[ReplyStore]:
+def _opened(out: Path, *, read_only: bool = False) -> Iterator[ReplyStore]:
     path = out / FILE
-    if not path.is_file():
+    try:
+        is_there = path.is_file()
+    except OSError as error:
+        raise UserError(f"the reply cache {path} cannot be read ({error.strerror}): make its folder readable") from None
+    if not is_there:
         raise UserError(
             f"there is no reply cache {path}: a run with a teacher makes it, and so does `factory cache import FILE`;"
             " --out DIR names another folder"
         )
-    store = ReplyStore(path)
+    store = ReplyStore(path, read_only=read_only)
     try:
         yield store
     finally:
@@ -45,7 +50,7 @@ def _opened(out: Path) -> Iterator[ReplyStore]:
 @json_option
 def stats(out: Path, as_json: bool) -> None:
     """Tell how many replies there are, of which models, and what they took."""
-    with _opened(out) as store:
+    with _opened(out, read_only=True) as store:
         found = upkeep.stats(store)
     if as_json:
         emit(asdict(found))
@@ -72,7 +77,7 @@ def _day(seconds: int) -> str:
 @json_option
 def export(file: Path, out: Path, as_json: bool) -> None:
     """Write every reply with its request to FILE, a new .jsonl or .parquet file."""
-    with _opened(out) as store:
+    with _opened(out, read_only=True) as store:
         count = upkeep.export(store, file)
     if as_json:
         emit({"exported": count, "file": str(file)})
@@ -86,6 +91,7 @@ def export(file: Path, out: Path, as_json: bool) -> None:
 @json_option
 def import_(file: Path, out: Path, as_json: bool) -> None:
     """Add the replies of an exported FILE; those that are here already stay as they are."""
+    upkeep.check_export(file)  # before a cache is made for it
     store = ReplyStore(out / FILE)
     try:
         added, present = upkeep.import_(store, file)
@@ -105,15 +111,30 @@ def import_(file: Path, out: Path, as_json: bool) -> None:
 @out_option
 @json_option
 def prune(older_than: float | None, model: str | None, failures: bool, yes: bool, out: Path, as_json: bool) -> None:
-    """Remove the replies that all the given options fit; a run that needs one of them pays for it again."""
+    """Remove the replies that all the given options fit; a run that needs one of them pays for it again.
+
+    With them goes what finished work keeps of replies (artifacts/talk and artifacts/turns in the same folder): it is
+    made again from the replies that are left, at no cost. Releases stay. Let no run go on at the same time.
+    """
     if older_than is None and model is None and not failures:
         raise UserError("say which replies to remove: --older-than DAYS, --model NAME or --failures")
+    unwanted = upkeep.Unwanted(older_than, model, failures)
     with _opened(out) as store:
-        count = upkeep.prune(store, upkeep.Unwanted(older_than, model, failures), dry=not yes)
+        count = upkeep.prune(store, unwanted, dry=True)
+        gone: list[Path] = []
+        if yes and count:
+            gone = upkeep.forget_made(out / ARTIFACTS)  # first: what is left of them would hide what was pruned
+            count = upkeep.prune(store, unwanted, dry=False)
         left = upkeep.stats(store)
     if as_json:
-        emit({"removed" if yes else "would_remove": count, "replies": left.replies, "bytes": left.bytes})
+        told: dict[str, object] = {"removed" if yes else "would_remove": count}
+        emit(told | {"replies": left.replies, "bytes": left.bytes, "forgotten": list(map(str, gone))})
     elif yes:
         say(f"removed {count:,} replies; {left.replies:,} are left, {left.bytes / 1e6:,.1f} MB")
+        if gone:
+            say(
+                f"removed {' and '.join(map(str, gone))} too, which held what came of them: the next run makes that"
+                " again from the replies that are left, at no cost"
+            )
     else:
         say(f"would remove {count:,} of {left.replies:,} replies; add --yes to remove them")

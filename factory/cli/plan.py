@@ -88,9 +88,13 @@ def _told_of_teacher(job: Job, asks: Estimate) -> str:
     """Return the requests, tokens and money of a job that talks, and what they rest on."""
     usage, usd, most = asks.usage, asks.usd(), asks.usd(most=True)
     money = "" if usd is None else f", about {usd:,.2f} USD (at most {most:,.2f})"
-    teacher = job.teacher.model if job.teacher else "no teacher named yet"
+    models = dict.fromkeys(spec.model for role in asks.asked if (spec := job.teacher_of(role)))
+    by_time = [role for role in asks.asked if (price := asks.prices[role]) is None or price.gpu_hour is not None]
+    if money and by_time:
+        money += f" without the {' and '.join(by_time)}, whose price is per GPU-hour or not given"
+    who = f"teacher {' and '.join(models)}" if models else "a teacher, none is named yet"
     return (
-        f"teacher {teacher}: about {asks.requests:,} requests, {usage.prompt_tokens:,} prompt and"
+        f"{who}: about {asks.requests:,} requests, {usage.prompt_tokens:,} prompt and"
         f" {usage.completion_tokens:,} completion tokens (± {asks.spread:.0%}; at most {asks.most_tokens:,} tokens, if"
         f" every reply grew to its limit){money}\n"
         f"from {SAMPLED} rendered conversations of each recipe, {asks.counted}, replies as long as their examples;"
@@ -132,10 +136,13 @@ def _sum_up(job: Job, rates: list[Rate]) -> str:
         return f"{job.rows:,} rows; none of {worst.attempts} attempts of recipe '{worst.recipe}' passed ({why})"
     tries = sum(rate.rows / rate.yield_ for rate in rates)
     mini = f"; embedding {job.mini.pool:,} rows for the mini split comes on top" if job.mini.rows else ""
-    return (
-        f"{job.rows:,} rows from about {tries:,.0f} attempts, about {_readable(seconds)} on {workers}"
-        f" worker{'s' if workers > 1 else ''}{mini}"
-    )
+    rows = sum(rate.rows for rate in rates)
+    which = f"{rows:,} rows" if rows == job.rows else f"{rows:,} rows without a teacher"
+    return f"{which} from about {tries:,.0f} attempts, about {_readable(seconds)} on {_several(workers)}{mini}"
+
+
+def _several(workers: int) -> str:
+    return f"{workers} worker{'s' if workers > 1 else ''}"
 
 
 def _readable(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,8 @@ from factory.teacher.model import TeacherSpec, redirected
 
 if TYPE_CHECKING:
     from factory.teacher.check import Finding
+
+PATIENCE = 15.0  # seconds: who checks wants to know now
 
 
 @click.group()
@@ -33,15 +35,18 @@ def teacher() -> None:
 def check(  # noqa: PLR0913 - a command line has as many options as it has
     ctx: click.Context, job: str | None, teacher: str | None, model: str | None, out: Path, as_json: bool
 ) -> None:
-    """Ask the teacher of JOB (or of --teacher URL --model NAME) a few small things, and tell what came of it.
+    """Ask the teacher and the judge of JOB (or --teacher URL --model NAME) a few small things, and tell what they say.
 
     Reachable? Model served? Structured output kept? How many tokens a second? Costs about ten short replies. Exit code
     2 when something is wrong.
     """
-    spec, base = _spec(job, teacher, model)
-    if spec.kind == "batch_file":
-        raise UserError("a batch_file teacher cannot be asked now: its replies come later, as files")
-    findings = _findings(spec, base, out)
+    specs, base = _specs(job, teacher, model)
+    findings = []
+    for role, spec in specs.items():
+        if spec.kind == "batch_file":
+            raise UserError("a batch_file teacher cannot be asked now: its replies come later, as files")
+        found = _findings(spec, base, out)
+        findings += [replace(f, what=f"{role}: {f.what}") for f in found] if len(specs) > 1 else found
     if as_json:
         emit([asdict(finding) for finding in findings])
     else:
@@ -60,7 +65,8 @@ def _findings(spec: TeacherSpec, base: Path, out: Path) -> list[Finding]:
         from factory.teacher.session import Place, back_end
     except ImportError:
         raise MissingExtra("talking to a teacher", "teacher") from None
-    end, loop = back_end(spec, Place(base, out, tell=lambda line: say(line, err=True))), Loop()
+    hasty = spec.model_copy(update={"patience": min(spec.patience, PATIENCE)})
+    end, loop = back_end(hasty, Place(base, out, tell=lambda line: say(line, err=True))), Loop()
     try:
         return loop.run(ask(end))
     finally:
@@ -68,15 +74,17 @@ def _findings(spec: TeacherSpec, base: Path, out: Path) -> list[Finding]:
         loop.close()
 
 
-def _spec(job: str | None, where: str | None, model: str | None) -> tuple[TeacherSpec, Path]:
+def _specs(job: str | None, where: str | None, model: str | None) -> tuple[dict[str, TeacherSpec], Path]:
+    """Return whom to check, by role, and where their relative paths start."""
     if job is not None:
         file = load_job(job, (), where, model)
         if file.job.teacher is None:
             raise UserError(f"the job {job} names no teacher: add `teacher:` to it, or give --teacher URL --model NAME")
-        return file.job.teacher, file.base
+        judge = {"judge": file.job.judge} if file.job.judge else {}
+        return {"teacher": file.job.teacher, **judge}, file.base
     if where is None:
         raise UserError("say whom to check: a job with a teacher, or --teacher URL --model NAME")
-    return parse_teacher(redirected(None, where, model)), Path()
+    return {"teacher": parse_teacher(redirected(None, where, model))}, Path()
 
 
 @teacher.command("install-vllm")

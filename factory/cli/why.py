@@ -15,7 +15,7 @@ from factory.cli.options import out_option
 from factory.cli.reading import collect, scan, splits_of
 from factory.errors import UserError
 from factory.release.folder import MANIFEST
-from factory.release.reference import all_releases
+from factory.release.reference import all_releases, read_facts
 
 SHORTEST = 6
 SHOWN = 5
@@ -39,6 +39,8 @@ def why(id_: str, out: Path) -> None:
         _show_accepted(folder, row)
     for reject in _rows(folder, "rejects", pl.col("id") == full):
         _show_reject(folder, reject)
+    for turn in _rows(folder, "turns", pl.col("id") == full):
+        _show_turn(turn)
 
 
 def _find(wanted: str, folders: Sequence[Path]) -> tuple[Path, str]:
@@ -61,8 +63,10 @@ def _find(wanted: str, folders: Sequence[Path]) -> tuple[Path, str]:
 
 
 def _frames(folder: Path, config: str) -> Iterator[pl.LazyFrame]:
-    for split in splits_of(folder, config):
-        yield scan(folder, config, split)
+    """Yield the splits of a config; a release without rejects, or without a teacher, lacks that config."""
+    if config in read_facts(folder).get("configs", ()):
+        for split in splits_of(folder, config):
+            yield scan(folder, config, split)
 
 
 def _ids(folder: Path, wanted: pl.Expr) -> set[str]:
@@ -104,6 +108,12 @@ def _show_accepted(folder: Path, row: dict[str, Any]) -> None:
     say(f"-- prompt\n{sft['messages'][0]['content']}")
     say(f"-- steps\n{steps_of(sft['messages'][-1]['content'], gold)}")
     say(f"-- gold ({rl['verifier']['kind']})\n{gold}")
+
+
+def _show_turn(turn: dict[str, Any]) -> None:
+    ended = f", {turn['failure']}" if turn["failure"] else ""
+    cost = f"{turn['prompt_tokens']:,} + {turn['completion_tokens']:,} tokens"
+    say(f"-- {turn['role']} {turn['model']}, asked with {turn['prompt']} ({cost}{ended})\n{turn['text']}")
 
 
 def steps_of(reply: str, gold: str) -> str:

@@ -18,9 +18,9 @@ from factory.artifacts.digest import digest
 from factory.artifacts.stage import execute
 from factory.artifacts.store import Artifact, Store, write_bytes
 from factory.dedupe.minhash import NEAREST, summary
-from factory.errors import MissingExtra, UserError
+from factory.errors import BudgetSpent, MissingExtra, QuotaUnmet, UserError, Waiting
 from factory.jobs.engine import Engine
-from factory.jobs.estimate import estimate
+from factory.jobs.estimate import Estimate, estimate
 from factory.jobs.model import Job, JobFile
 from factory.jobs.report import Report
 from factory.jobs.waves import Filling, Made, sample_shards
@@ -89,7 +89,11 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     bank = SeedBank(seeds) if seeds else None
     planned = estimate(job, bank, file.base) if job.talks else None
     with _session(file, out, report) as session:
-        made = Filling(job, store, engine, report, bank, session).run()
+        try:
+            made = Filling(job, store, engine, report, bank, session).run()
+        except BaseException as error:
+            _record_end(job, error, _spent(planned, session), report, time.perf_counter() - start, out)
+            raise
     samples = sample_shards(made, job.rows, store, engine, report)
     mini, variety = _measure_variety(job, samples, store, engine, report)
     turns = [wave.turns for wave in made if wave.turns]
@@ -103,9 +107,9 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     report.watcher.advance("release", job.rows, 0)
     stages = [s.as_json() for s in report.stages.values()]
     seconds = time.perf_counter() - start
-    spent = {"planned": planned.as_json(), "actual": _actual(session)} if session and planned else None
+    spent = _spent(planned, session)
     built = Built(release, job.name, job.release.version, job.rows, "filled", seconds, stages, spent)
-    _write_run_record(built, out)
+    _write_run_record(job.name, built.as_json(), out)
     return built
 
 
@@ -122,6 +126,24 @@ def _session(file: JobFile, out: Path, report: Report) -> Iterator[Session | Non
         raise MissingExtra("a recipe that talks to a teacher", "teacher") from None
     with open_session(job.teacher, job.judge, file.base, out, report.watcher.remark) as session:
         yield session
+
+
+def _spent(planned: Estimate | None, session: Session | None) -> dict[str, Any] | None:
+    return {"planned": planned.as_json(), "actual": _actual(session)} if session and planned else None
+
+
+ENDINGS = {Waiting: "waiting", BudgetSpent: "budget spent", QuotaUnmet: "stalled", KeyboardInterrupt: "stopped"}
+
+
+def _record_end(  # noqa: PLR0913 - what a record says
+    job: Job, error: BaseException, spent: dict[str, Any] | None, report: Report, seconds: float, out: Path
+) -> None:
+    """Write the record of a run that ended early: what it paid must not be forgotten."""
+    ending = next((name for kind, name in ENDINGS.items() if isinstance(error, kind)), "failed")
+    record = {"name": job.name, "version": job.release.version, "rows": job.rows, "ending": ending}
+    record |= {"error": str(error), "seconds": round(seconds, 3)}
+    record |= {"stages": [s.as_json() for s in report.stages.values()]} | ({"teacher": spent} if spent else {})
+    _write_run_record(job.name, record, out)
 
 
 def _actual(session: Session) -> dict[str, Any]:
@@ -240,9 +262,9 @@ def _seed_facts(file: JobFile, seeds: Artifact | None) -> dict[str, Any] | None:
     return {"path": name, "digest": seeds.key, "usable": seeds.rows, "rejected": seeds.rejects, "on_hub": on_hub}
 
 
-def _write_run_record(built: Built, out: Path) -> None:
+def _write_run_record(name: str, record: Mapping[str, Any], out: Path) -> None:
     """Write what differs from run to run (times, hosts, what was cached) beside the releases, never in them."""
     runs = out / "runs"
     runs.mkdir(exist_ok=True)
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    write_bytes(runs / f"{stamp}-{built.name}-{secrets.token_hex(3)}.json", orjson.dumps(built.as_json()))
+    write_bytes(runs / f"{stamp}-{name}-{secrets.token_hex(3)}.json", orjson.dumps(record))

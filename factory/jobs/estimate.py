@@ -76,10 +76,10 @@ class Estimate:
         return sum(asked.usage.prompt_tokens + asked.most for asked in self.asked.values())
 
     def usd(self, *, most: bool = False) -> float | None:
-        """Return the money, as expected or at most; None where a role has no price per token."""
+        """Return the money of the roles with a price per token, as expected or at most; None without any."""
         parts = [p.of(self._usage(role, most=most)) if (p := self.prices[role]) else None for role in self.asked]
         found = [part for part in parts if part is not None]
-        return round(sum(found), 6) if len(found) == len(parts) else None
+        return round(sum(found), 6) if found else None
 
     def _usage(self, role: Role, *, most: bool) -> Usage:
         asked = self.asked[role]

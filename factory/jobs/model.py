@@ -128,7 +128,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         return f"unknown key '{place}'{nearest(str(first['loc'][-1]), _keys(model, first['loc'][:-1]))}"
     if first["type"] == "missing":
         return f"the key '{place}' is missing"
-    found = "" if first["type"] == "value_error" else f", found {first['input']!r}"
+    hidden = first["type"] == "value_error" or place.endswith("api_key_env")  # somebody may have put the key itself
+    found = "" if hidden else f", found {first['input']!r}"
+    if first["type"] in ("model_type", "model_attributes_type"):
+        return f"{place}: a table of keys is wanted{found}"
     message = first["msg"].removeprefix("Value error, ")
     return f"{place}: {message}{found}" if place else f"{message}{found}"
 

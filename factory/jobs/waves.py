@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -311,23 +311,38 @@ class Filling:
             .sort("len", "entry", "cell", "split", descending=[True, False, False, False])
         )
         entry, recipe, cell, split, n = worst.row(0)
-        reasons: Counter[str] = Counter()
-        for made in self.made:
-            for artifact in (made.candidates, made.verdicts, made.kept):
-                for row in artifact.read_rejects()["reasons"].to_list():
-                    reasons.update(reason["code"] for reason in row)
-        why = ", ".join(f"{code}: {count}" for code, count in reasons.most_common(3))
-        remedy = "Ask for fewer rows there, raise its cap, widen its levels or bring more seeds."
-        if reasons and reasons.most_common(1)[0][0] in CONTENT:
-            remedy = (
-                "The teacher's replies are the cause: look at some (factory cache export FILE), try `factory teacher"
-                " check`, a larger teacher.sampling.max_tokens or a stronger model."
-            )
+        reasons = [
+            reason
+            for made in self.made
+            for artifact in (made.candidates, made.verdicts, made.kept)
+            for row in artifact.read_rejects()["reasons"].to_list()
+            for reason in row
+        ]
         return (
             f"{left.height} of {self.job.rows} slots could not be filled in {attempts} attempts; the fullest gap is"
-            f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}. What did not hold: {why}."
-            f" {remedy}"
+            f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}. {_what_did_not_hold(reasons)}"
         )
+
+
+def _what_did_not_hold(reasons: Sequence[Mapping[str, Any]]) -> str:
+    """Return the most frequent reasons, an instance of the first where it is the teacher's, and what to do."""
+    counts = Counter(reason["code"] for reason in reasons).most_common(3)
+    why = f"What did not hold: {', '.join(f'{code}: {count}' for code, count in counts)}."
+    if not counts or counts[0][0] not in CONTENT:
+        return f"{why} Ask for fewer rows there, raise its cap, widen its levels or bring more seeds."
+    said = next(reason["detail"] for reason in reasons if reason["code"] == counts[0][0])
+    return f"{why} The teacher's replies are the cause, such as: {said[:200]!r}. {TEACHER_REMEDIES[counts[0][0]]}"
+
+
+TEACHER_REMEDIES = {
+    "truncated": "Raise teacher.sampling.max_tokens.",
+    "prompt_too_long": "Start the server with a larger --max-model-len, or use a model with a longer context.",
+    "unparsable": "Use a server that keeps response_format (factory teacher check), with a reasoning parser if the"
+    " model thinks first, or a stronger model.",
+    "refused": "Use another model, or look at what it refuses (factory cache export FILE).",
+    "empty": "Look at the server: its replies have no text. A reasoning model may need a larger max_tokens.",
+    "bad_request": "The server does not take these requests as they are: see its words.",
+}
 
 
 def sample_shards(made: Sequence[Made], rows: int, store: Store, engine: Engine, report: Report) -> list[Artifact]:

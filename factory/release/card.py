@@ -187,7 +187,13 @@ Models: {models}. Prompts: {prompts}. The config `turns` holds every request's p
 
 {_table(("replies of", "requests", "prompt tokens", "completion tokens", "USD"), rows)}
 
-Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included."""
+Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included.{_unpriced(found)}"""
+
+
+def _unpriced(teacher: Mapping[str, Any]) -> str:
+    """Return what the money leaves out: roles without a price, or with one per GPU-hour, which is no property of rows."""
+    roles = teacher["not_priced"]
+    return f" The USD leave out: {', '.join(roles)}." if roles and teacher["replies"]["usd"] is not None else ""
 
 
 def _rows(typical: Sequence[Mapping[str, Any]]) -> str:

@@ -44,6 +44,7 @@ def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
     usd = everything["usd"]
     return {
         "models": {role: spec.name for role, spec in specs.items() if spec},
+        "not_priced": [role for role, price in prices.items() if price is None or price.gpu_hour is not None],
         "prompts": dict(sorted(prompts.items())),
         "replies": everything,
         "replies_of_accepted_rows": used,
@@ -56,10 +57,11 @@ def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
 
 
 def _sum(counts: pl.DataFrame, prices: Mapping[Role, Price | None]) -> dict[str, Any]:
-    """Return requests, tokens and money; the money is null where a role has no price per token."""
-    usd: float | None = 0.0
-    for role, prompt, completion in counts.select("role", "prompt_tokens", "completion_tokens").iter_rows():
-        price = prices[role]
-        cost = price.of(Usage(prompt, completion)) if price else None
-        usd = None if usd is None or cost is None else usd + cost
-    return {name: int(counts[name].sum()) for name in COUNTS} | {"usd": None if usd is None else round(usd, 6)}
+    """Return requests, tokens and money; the money is that of the roles with a price per token, null without any."""
+    costs = [
+        price.of(Usage(prompt, completion))
+        for role, prompt, completion in counts.select("role", "prompt_tokens", "completion_tokens").iter_rows()
+        if (price := prices[role])
+    ]
+    priced = [cost for cost in costs if cost is not None]
+    return {name: int(counts[name].sum()) for name in COUNTS} | {"usd": round(sum(priced), 6) if priced else None}

@@ -85,6 +85,7 @@ class Replica:
         self.outs = 0  # in a row
         self.refuses = False  # connections
         self.gone = False
+        self.up = False  # it answers, though nothing of use
         self.reason = ""
 
     @property
@@ -189,17 +190,20 @@ class Balance:
         replica.paused_until = max(replica.paused_until, now + seconds)
         self._wake_later(now)
 
-    def failed(self, replica: Replica, now: float, reason: str, *, down: bool) -> None:
-        """Note a failure of transport; a replica that is down or fails too often is taken out for a while."""
+    def failed(self, replica: Replica, now: float, reason: str, *, down: bool, up: bool = False) -> None:
+        """Note a failure of transport; a replica that is down or fails too often is taken out for a while.
+
+        `up` means that it answered, though nothing of use.
+        """
         replica.failures += 1
         replica.refuses = replica.refuses or down
         if replica.lives and (down or replica.failures >= FAILURES):
-            self.take_out(replica, now, reason)
+            self.take_out(replica, now, reason, up=up)
 
-    def take_out(self, replica: Replica, now: float, reason: str, *, for_good: bool = False) -> None:
+    def take_out(self, replica: Replica, now: float, reason: str, *, for_good: bool = False, up: bool = False) -> None:
         """Send nothing to a replica until it was seen to answer; each time in a row for twice as long."""
         replica.outs += 1
-        replica.reason, replica.gone = reason, for_good
+        replica.reason, replica.gone, replica.up = reason, for_good, up
         replica.out_since = now
         replica.out_until = now + min(OUT_FIRST * 2.0 ** (replica.outs - 1), OUT_LONGEST)
         if self.away_since is None and not any(self.live):

@@ -1,4 +1,8 @@
-"""A teacher that asks nothing twice: what was answered before comes from the store, the rest is asked and stored."""
+"""A teacher that asks nothing twice: what was answered before comes from the store, the rest is asked and stored.
+
+That holds within a process. Two processes on one store that lack the same reply at the same moment may both ask and pay
+for it; the reply that is stored first is the one that both go on with.
+"""
 
 from __future__ import annotations
 

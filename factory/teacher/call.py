@@ -15,12 +15,19 @@ from factory.teacher.balance import Balance, Ticket
 from factory.teacher.protocol import Reply, Request
 
 Ask = Callable[[Ticket, Request], Coroutine[Any, Any, Reply]]
+Doubt = Callable[[str], BaseException]
+FEW, ENOUGH = 4, 16  # requests: fewer say nothing against the server; so many prompts found too long say it all
 
 
 class Call:
-    """The requests of one call, on their way; `fail` ends it with an error once what has come was yielded."""
+    """The requests of one call, on their way; `fail` ends it with an error once what has come was yielded.
 
-    def __init__(self, balance: Balance, requests: Mapping[str, Request], ask: Ask) -> None:
+    With a `doubt`, nothing shows yet that the server takes any prompt: those that it finds too long are kept back
+    until `prove` is called, or all was answered. If there is nothing else, or ENOUGH of them, the call ends with the
+    error that `doubt` makes of the server's words. A call of a FEW requests doubts nothing.
+    """
+
+    def __init__(self, balance: Balance, requests: Mapping[str, Request], ask: Ask, doubt: Doubt | None = None) -> None:
         self._balance = balance
         self._requests = requests
         self._ask = ask
@@ -32,6 +39,10 @@ class Call:
         self._fed = 0
         self._held = 0
         self._closing = False
+        self._doubt = doubt if len(requests) >= FEW else None
+        self._kept: list[tuple[str, Reply]] = []  # they have no place
+        self._placeless: set[str] = set()  # of those that have come
+        self._settled = asyncio.Event()
 
     async def replies(self) -> AsyncGenerator[tuple[str, Reply], None]:
         """Yield each id with its reply, as they come; the first error ends it."""
@@ -42,9 +53,10 @@ class Call:
             for _ in range(len(self._requests)):
                 while not self._come:
                     await self._news()
-                yield self._come.popleft()
-                self._held -= 1
-                self._balance.free()
+                key, reply = self._come.popleft()
+                yield key, reply
+                if key not in self._placeless:
+                    self._give_back()
         finally:
             await self._close()
 
@@ -53,8 +65,21 @@ class Call:
         self._error = self._error or error
         self._tell()
 
+    def prove(self) -> None:
+        """Hand over what was kept back: the server has answered a prompt."""
+        if self._doubt is None:
+            return
+        self._doubt = None
+        self._placeless.update(key for key, _ in self._kept)
+        self._come.extend(self._kept)
+        self._kept.clear()
+        self._settled.set()
+        self._tell()
+
     async def _feed(self) -> None:
         for key, request in self._requests.items():
+            if self._doubt and len(self._kept) >= ENOUGH:
+                await self._settled.wait()
             ticket = await self._balance.enter()
             self._fed += 1
             self._held += 1
@@ -77,8 +102,30 @@ class Call:
         elif error := task.exception():
             self.fail(error)
         else:
-            self._come.append((key, task.result()))
+            self._take(key, task.result())
+            self._judge()
+
+    def _take(self, key: str, reply: Reply) -> None:
+        if self._doubt and reply.failure and reply.failure.kind == "prompt_too_long":
+            self._kept.append((key, reply))
+            self._give_back()
+        else:
+            self._come.append((key, reply))
             self._tell()
+
+    def _judge(self) -> None:
+        """End the doubt once nothing is under way that could, and nothing more is to be sent before."""
+        if self._doubt is None or self._tasks or len(self._kept) < ENOUGH and self._fed < len(self._requests):
+            return
+        if self._kept and len(self._kept) >= min(ENOUGH, len(self._requests)):
+            failure = self._kept[-1][1].failure
+            self.fail(self._doubt(failure.detail if failure else ""))
+        else:
+            self.prove()
+
+    def _give_back(self) -> None:
+        self._held -= 1
+        self._balance.free()
 
     async def _news(self) -> None:
         if self._error:

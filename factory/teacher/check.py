@@ -40,8 +40,9 @@ class Finding:
 async def check(teacher: Teacher) -> list[Finding]:
     """Return what was found; a server that is not there, a wrong key or model raise UserError with the remedy."""
     await teacher.start()
-    reached = Finding("reachable", f"yes; it serves {teacher.model}")
-    return [reached, await _structured(teacher), await _speed(teacher)]
+    listed = getattr(teacher, "listed", True)
+    serves = f"it serves {teacher.model}" if listed else f"its list of models cannot be read; asking {teacher.model}"
+    return [Finding("reachable", f"yes; {serves}"), await _structured(teacher), await _speed(teacher)]
 
 
 async def _structured(teacher: Teacher) -> Finding:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 
 from factory.errors import UserError
 from factory.teacher.balance import Balance, Replica
+from factory.teacher.served import Served
 
 TICK_SHARE, TICK_LEAST = 1 / 20, 0.02  # of the shortest time-out; seconds
 
-Look = Callable[[Replica], Awaitable[str]]
+Look = Callable[[Replica], Awaitable[Served]]
 Revive = Callable[[], Awaitable[None]]
 
 
@@ -27,7 +28,7 @@ class Timeouts:
 
 
 class Keeper:
-    """Watches over a balance while requests are under way. `look` returns why a replica is away, "" when it is back.
+    """Watches over a balance while requests are under way. `look` returns what a replica says of itself.
 
     `fail` is told the error when no replica has answered for `patience` seconds. `revive` is awaited once each time no
     replica is left; how long it takes does not count.
@@ -96,9 +97,9 @@ class Keeper:
 
     async def _look_at(self, replica: Replica) -> None:
         try:
-            reason = await self._look(replica)
-            if reason:
-                self._balance.take_out(replica, asyncio.get_running_loop().time(), reason)
+            said = await self._look(replica)
+            if said.away:
+                self._balance.take_out(replica, asyncio.get_running_loop().time(), said.away, up=said.up)
             else:
                 self._balance.back(replica)
                 self._revived = False
@@ -135,9 +136,12 @@ class Keeper:
 
 
 def away_too_long(balance: Balance, seconds: float) -> UserError:
-    """Return the error for a teacher that nobody answers for any more."""
+    """Return the error for a teacher that nobody answers for any more, or only with what is of no use."""
     told = "; ".join(f"{replica.url} ({replica.reason})" for replica in balance.replicas)
-    return UserError(
-        f"the teacher at {told} has been away for {seconds:.0f} s: start it and run the same command again;"
-        " everything answered so far is kept"
-    )
+    kept = "and run the same command again; everything answered so far is kept"
+    if any(replica.up for replica in balance.replicas):
+        return UserError(
+            f"the teacher at {told} answers, but has given no reply of use for {seconds:.0f} s: look into the server's"
+            f" log, or correct base_url, {kept}"
+        )
+    return UserError(f"the teacher at {told} has been away for {seconds:.0f} s: start it {kept}")

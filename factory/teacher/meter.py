@@ -5,18 +5,19 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from factory.errors import BudgetSpent
 from factory.teacher.ledger import Cost, Ledger, Snapshot
 from factory.teacher.model import Budget, Price
-from factory.teacher.protocol import Reply, Request, Teacher
+from factory.teacher.protocol import Reply, Request, Teacher, Usage
 from factory.teacher.streams import Merge, closing
 
 __all__ = ["Ledger", "Meter", "Snapshot"]
 
 TEMPLATE = 64  # tokens that a chat template may put around a prompt
 HANDFUL = 8  # more is handed over when there is room for an eighth of what is in flight
+CHARACTERS = 4  # of a token, where nobody says how many tokens there were
 FIRST = 128  # until it is known, a request is taken to need 1/128 of a budget for GPU-hours
 
 
@@ -36,7 +37,8 @@ class Meter:
     max_tokens, and its prompt by `count` (default: a third of its UTF-8 bytes), corrected upwards by what replies say
     prompts really had. When the next request does not fit, those in flight are awaited and yielded, so that they can
     be kept; then BudgetSpent is raised. Meters with the same ledger add up. GPU-hours are paid for as time passes: of
-    that budget, a request in flight sets aside what one has cost on average.
+    that budget, a request in flight sets aside what one has cost on average. A reply that comes without its usage goes
+    on with an estimate of it.
     """
 
     def __init__(
@@ -97,8 +99,9 @@ class Meter:
         self._tally.send(len(call.requests))
         async with closing(self._inner.complete(call.requests)) as stream:
             async for id_, reply in stream:
-                self._settle(id_, reply, call)
-                yield id_, reply
+                counted = with_usage(call.requests[id_], reply)
+                self._settle(id_, counted, call)
+                yield id_, counted
 
     async def _some(self, call: _Call, budget: Budget) -> AsyncIterator[tuple[str, Reply]]:
         """Hand over what there is room for, and more as replies make room."""
@@ -109,9 +112,10 @@ class Meter:
                 await self._wait_for_others(call, budget)
             async with closing(merge.values()) as stream:
                 async for id_, reply in stream:
-                    self._learn(call.requests[id_], reply)
-                    self._settle(id_, reply, call)
-                    yield id_, reply
+                    counted = with_usage(call.requests[id_], reply)
+                    self._learn(call.requests[id_], counted)
+                    self._settle(id_, counted, call)
+                    yield id_, counted
                     self._hand_over(call, budget, merge)
             self._let_go(call)
 
@@ -198,8 +202,27 @@ class Meter:
 
 def estimated_prompt_tokens(request: Request) -> int:
     """Return a third of a request's UTF-8 bytes, rounded up: more than a tokenizer makes of nearly any text."""
-    said = request.prompt if request.prompt is not None else "".join(m["content"] for m in request.messages)
-    return -(-len(said.encode()) // 3)
+    return max(1, -(-len(_prompt(request).encode()) // 3))
+
+
+def with_usage(request: Request, reply: Reply) -> Reply:
+    """Return a reply that says what it took: as it is, or for text without any usage, a token for 4 characters.
+
+    There is at least one token of each, and no more in the reply than max_tokens: the server would have cut it there.
+    """
+    written = len(reply.text) + len(reply.reasoning or "")
+    if reply.usage.tokens or not written:
+        return reply
+    completion = min(_tokens(written), request.sampling.max_tokens)
+    return replace(reply, usage=Usage(_tokens(len(_prompt(request))), completion))
+
+
+def _tokens(characters: int) -> int:
+    return max(1, -(-characters // CHARACTERS))
+
+
+def _prompt(request: Request) -> str:
+    return request.prompt if request.prompt is not None else "".join(m["content"] for m in request.messages)
 
 
 def _said(cost: Cost, budget: Budget) -> str:

@@ -130,7 +130,7 @@ class TeacherSpec(Strict):
             return None
         if not (found := os.environ.get(self.api_key_env, "").strip()):
             raise UserError(
-                f"the environment variable {self.api_key_env} (teacher.api_key_env) is not set:"
+                f"the environment variable {self.api_key_env} (api_key_env of the model {self.name}) is not set:"
                 f" export {self.api_key_env}=... and run again, or remove api_key_env if the server wants no key"
             )
         return found
@@ -150,9 +150,9 @@ OWN_KEYS = {
 def _check_url(url: str) -> None:
     parts = urlsplit(url)
     if parts.scheme not in {"http", "https"} or not parts.hostname:
-        found = "one with a key in it" if "@" in url else repr(url)
+        found = "one with a key in it" if "@" in url or "?" in url else repr(url)
         raise ValueError(f"a base URL looks like http://localhost:8000/v1, found {found}")
-    if parts.username or parts.password:
+    if parts.query or parts.fragment or parts.username or parts.password:
         raise ValueError("a base URL must not hold a key; put its variable's name in api_key_env")
 
 

@@ -25,6 +25,7 @@ from factory.teacher.call import Call
 from factory.teacher.keeper import Keeper, Timeouts
 from factory.teacher.outcome import Outcome, Trouble, Unknown
 from factory.teacher.protocol import Reply, Request, no_reply
+from factory.teacher.secret import hide, without_key
 
 TRIES = 5
 UNCOUNTED = frozenset({"rate_limited", "unserved"})  # troubles that say nothing against the request
@@ -69,7 +70,8 @@ class OpenAIHttp:
     `concurrency`: how many requests may hold a place at once over all replicas, or "auto" to find each server's limit.
     `key` is called for each request and what it returns is kept nowhere; `key_name` is its variable, for messages.
     `remembered` is the root that an earlier run found: with it `start` succeeds although nobody answers, and the error
-    comes only when a request must be sent. `revive` is awaited when no replica is left.
+    comes only when a request must be sent. `revive` is awaited when no replica is left. `listed` is whether the
+    servers told which models they serve; False before they were asked, and where the list cannot be read.
     """
 
     def __init__(  # noqa: PLR0913 - each is one thing that a caller may say of a server
@@ -88,14 +90,16 @@ class OpenAIHttp:
     ) -> None:
         self.model = model
         self.root = ""
+        self.listed = False
         self._key, self._key_name, self._revision, self._remembered = key, key_name, revision, remembered
         self._patience = patience
         self._balance = Balance(urls, None if concurrency == "auto" else concurrency)
         self._addresses = {replica: _address(replica.url) for replica in self._balance.replicas}
-        self._keeper = Keeper(self._balance, self._look, self._fail, patience, timeouts or Timeouts(), revive)
+        self._keeper = Keeper(self._balance, self._served, self._fail, patience, timeouts or Timeouts(), revive)
         self._session: aiohttp.ClientSession | None = None
         self._asked = False  # whether a server has said what it serves
         self._proven = False  # whether a request was ever answered
+        self._rejection = "no request was let through"  # the last words of a server that was full
         self._calls: set[Call] = set()
         self._sent = self._ok = self._retries = self._rate_limited = self._timeouts = 0
 
@@ -120,7 +124,7 @@ class OpenAIHttp:
         if not requests:
             return
         await self._start_again()
-        call = Call(self._balance, requests, self._answer)
+        call = Call(self._balance, requests, self._answer, None if self._proven else self._all_too_long)
         self._calls.add(call)
         self._keeper.begin()
         replies = call.replies()
@@ -164,16 +168,13 @@ class OpenAIHttp:
         replicas = self._balance.replicas
         found = served.survey(self.model, await asyncio.gather(*map(self._served, replicas)))
         if len(found.away) == len(replicas):
-            raise served.nobody(self.model, found.away)
+            raise served.nobody(self.model, found)
         now = asyncio.get_running_loop().time()
         for replica in replicas:
             if reason := found.away.get(replica.url) or found.without.get(replica.url):
-                self._balance.take_out(replica, now, reason, for_good=replica.url in found.without)
-        self.root, self._asked = found.root, True
-
-    async def _look(self, replica: Replica) -> str:
-        """Return why a replica is away, "" when it answers."""
-        return (await self._served(replica)).away
+                gone, up = replica.url in found.without, replica.url in found.up
+                self._balance.take_out(replica, now, reason, for_good=gone, up=up)
+        self.root, self.listed, self._asked = found.root, found.listed, True
 
     async def _served(self, replica: Replica) -> served.Served:
         proxy = self._addresses[replica].proxy
@@ -184,7 +185,7 @@ class OpenAIHttp:
         path, body = wire.path_of(request), orjson.dumps(wire.body_of(request, self.model))
         tries = rejections = 0
         if ticket.replica is None:
-            return self._refused("no request was let through")
+            return self._refused()
         while True:
             got = await self._try(ticket, path, body)
             if isinstance(got, Reply):
@@ -197,7 +198,7 @@ class OpenAIHttp:
             if tries + rejections:
                 await asyncio.sleep(backoff(ticket.usual, tries + rejections))
             if self._refused_too_long() or not await self._balance.again(ticket):
-                return self._refused(got.detail)
+                return self._refused()
 
     async def _try(self, ticket: Ticket, path: str, body: bytes) -> Reply | Trouble:
         """Return what came of one try, once everybody who learns from it has; the slot is given back."""
@@ -218,12 +219,13 @@ class OpenAIHttp:
         address = self._addresses[replica]
         self._sent += 1
         replica.sent += 1
+        headers = self._headers()
         ticket.sent_at = began = clock()
         try:
             async with self._http().post(
-                address.paths[path], data=body, headers=self._headers(), proxy=address.proxy, allow_redirects=False
+                address.paths[path], data=body, headers=headers, proxy=address.proxy, allow_redirects=False
             ) as response:
-                raw = await response.read()
+                raw = without_key(await response.read(), headers, reply=response.status == 200)
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if not ticket.overdue or task is None or task.uncancel() > 0:
@@ -238,7 +240,7 @@ class OpenAIHttp:
             raise wrong
         got = outcome.read_outcome(response.status, raw, response.headers, clock() - began)
         if isinstance(got, Reply) and not outcome.same_model(got.model, self.model, self.root):
-            return Trouble("wrong_model", f"{replica.url} answered as '{got.model}', not as '{self.model}'")
+            return Trouble("wrong_model", f"{replica.url} answered as '{hide(got.model)}', not as '{self.model}'")
         return got
 
     def _note_reply(self, ticket: Ticket, now: float, reply: Reply) -> None:
@@ -249,18 +251,21 @@ class OpenAIHttp:
             return
         self._ok += 1
         self._proven = True
+        for call in self._calls:
+            call.prove()
         self._balance.answered(ticket, now, reply.latency, reply.usage.completion_tokens)
 
     def _note_trouble(self, ticket: Ticket, now: float, trouble: Trouble) -> None:
         if trouble.kind == "rate_limited":
             self._rate_limited += 1
+            self._rejection = trouble.detail
             self._balance.rejected(ticket, now, min(trouble.wait, self._patience))
             return
         if trouble.kind == "timeout":
             self._timeouts += 1
             ticket.timeouts += 1
         if trouble.kind != "wrong_model":
-            self._balance.failed(ticket.seat, now, trouble.detail, down=trouble.down)
+            self._balance.failed(ticket.seat, now, trouble.detail, down=trouble.down, up=trouble.up)
 
     async def _without(self, replica: Replica, now: float, unknown: Unknown) -> Trouble:
         """Take out a replica that does not know the model or the path; UserError when none is left that does."""
@@ -270,12 +275,15 @@ class OpenAIHttp:
             raise served.unknown_there(self.model, replica.url, found.roots, unknown.detail)
         return Trouble("unserved", unknown.detail)
 
-    def _refused(self, detail: str) -> Reply:
-        return no_reply("rate_limited", f"every request was refused for {self._patience:.0f} s: {detail}")
+    def _refused(self) -> Reply:
+        return no_reply("rate_limited", f"every request was refused for {self._patience:.0f} s: {self._rejection}")
 
     def _refused_too_long(self) -> bool:
         since = self._balance.refused_since
         return since is not None and asyncio.get_running_loop().time() - since > self._patience
+
+    def _all_too_long(self, said: str) -> UserError:
+        return outcome.all_too_long(", ".join(replica.url for replica in self._balance.replicas), self.model, said)
 
     def _fail(self, error: BaseException) -> None:
         for call in self._calls:

@@ -13,23 +13,26 @@ import orjson
 from factory.errors import UserError
 from factory.teacher import wire
 from factory.teacher.protocol import Reply, no_reply
+from factory.teacher.secret import hide
 
 OF_THE_REQUEST = frozenset({400, 413, 422})
 FULL = frozenset({429, 503, 529})
-KEY_REFUSED = frozenset({401, 403})
+SPENT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"})  # codes of a 429
 
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
     """A try that brought no reply: a kind of TRANSPORT, what a person should know, and what the server asked for.
 
-    `wait` is the server's Retry-After in seconds, 0 when it gave none. `down` means that nobody listens there.
+    `wait` is the server's Retry-After in seconds, 0 when it gave none. `down` means that nobody listens there, `up`
+    that a whole answer came, though nothing of use.
     """
 
     kind: str
     detail: str
     wait: float = 0.0
     down: bool = False
+    up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +58,17 @@ def read_outcome(status: int, raw: bytes, headers: Mapping[str, str], latency: f
         return Unknown(said)
     if status == 408:
         return Trouble("timeout", f"HTTP 408: {said}")
-    return Trouble("server_error", f"HTTP {status}: {said}")
+    return Trouble("server_error", f"HTTP {status}: {said}", up=True)
 
 
 def _read_reply(raw: bytes, latency: float) -> Outcome:
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        return Trouble("garbled", f"the response is no JSON: {error}")
+        return Trouble("garbled", f"the response is no JSON: {error}", up=True)
     reply = wire.reply_of(body, latency)
     if reply.failure and reply.failure.kind == "garbled":
-        return Trouble("garbled", reply.failure.detail)
+        return Trouble("garbled", reply.failure.detail, up=True)
     return reply
 
 
@@ -74,7 +77,7 @@ def said_by(raw: bytes) -> str:
     try:
         return wire.error_text(orjson.loads(raw))
     except orjson.JSONDecodeError:
-        return raw.decode("utf-8", "replace").strip()[:500] or "no message"
+        return hide(raw.decode("utf-8", "replace").strip())[:500] or "no message"
 
 
 def retry_after(value: str | None, now: float) -> float:
@@ -110,15 +113,41 @@ def _within(part: str, whole: str) -> bool:
 
 def mistake(url: str, status: int, raw: bytes, headers: Mapping[str, str], key_name: str | None) -> UserError | None:
     """Return the error for a response that no request could better: a refused key, no credit, another address."""
+    if refused := not_allowed(url, status, raw, key_name):
+        return refused
     if status < 300 or status in OF_THE_REQUEST or status >= 404 and status != 405:
         return None
-    if status in KEY_REFUSED:
+    if status < 400:
+        where = hide(headers.get("Location", "nowhere").partition("?")[0])
+        return UserError(f"{url} redirects to {where} (HTTP {status}): correct base_url")
+    return UserError(f"{url} does not take requests there (HTTP {status}: {said_by(raw)}): correct base_url")
+
+
+def not_allowed(url: str, status: int, raw: bytes, key_name: str | None) -> UserError | None:
+    """Return the error for a server that does nothing for this key: a wrong one, one without the right or credit."""
+    said = f"HTTP {status}: {said_by(raw)}"
+    if status == 401:
         return key_refused(url, status, said_by(raw), key_name)
     if status == 402:
-        return UserError(f"{url} wants to be paid first (HTTP 402: {said_by(raw)}): add credit and run again")
-    if status < 400:
-        return UserError(f"{url} redirects to {headers.get('Location', 'nowhere')} (HTTP {status}): correct base_url")
-    return UserError(f"{url} does not take requests there (HTTP {status}: {said_by(raw)}): correct base_url")
+        return UserError(f"{url} wants to be paid first ({said}): add credit and run again")
+    if status == 403:
+        key = f"the key in {key_name}" if key_name else "the key (teacher.api_key_env names none)"
+        return UserError(
+            f"{url} does not allow this ({said}): {key} may lack the right, or the server does not serve this place or"
+            " model; give the key that right, or correct base_url or teacher.model"
+        )
+    if status == 429 and _is_spent(raw):
+        return UserError(
+            f"the quota or credit at {url} is used up ({said}): add credit or raise it there and run again"
+        )
+    return None
+
+
+def _is_spent(raw: bytes) -> bool:
+    try:
+        return not SPENT.isdisjoint(wire.error_names(orjson.loads(raw)))
+    except orjson.JSONDecodeError:
+        return False
 
 
 def key_refused(url: str, status: int, said: str, key_name: str | None) -> UserError:
@@ -133,6 +162,14 @@ def key_refused(url: str, status: int, said: str, key_name: str | None) -> UserE
 def not_understood(url: str, model: str, status_said: str) -> UserError:
     """Return the error for a first request that a server refuses: it would refuse them all."""
     return UserError(f"{url} refused the first request to '{model}': {status_said}; {_remedy(status_said.lower())}")
+
+
+def all_too_long(urls: str, model: str, said: str) -> UserError:
+    """Return the error for a teacher that finds every prompt too long: it would find the next ones so too."""
+    return UserError(
+        f"every prompt so far is too long for '{model}' at {urls}: {said}; start the server with a larger"
+        " --max-model-len, use a model with a longer context, or lower teacher.sampling.max_tokens; none of it is kept"
+    )
 
 
 REMEDIES = {

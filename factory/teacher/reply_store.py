@@ -45,16 +45,17 @@ REMEMBER = "INSERT OR REPLACE INTO models VALUES (?, ?, ?, ?)"
 class ReplyStore:
     """Replies by key, in one file; safe for several processes at once. The first writer of a key wins.
 
-    `flights` holds the keys that some call of this process is asking for now, so that none is asked twice.
+    `flights` holds the keys that some call of this process is asking for now, so that none is asked twice. A store that
+    is opened to read makes and changes no file, and works where nothing may be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self.flights: dict[str, asyncio.Future[Reply | None]] = {}
         self._dirty = False
         self._stop = Event()
         self._syncer: Thread | None = None
-        self._connection = self._open()
+        self._connection = self._open_to_read() if read_only else self._open()
 
     def find(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the encoded replies of those keys that are stored; some hundred keys at a time."""
@@ -169,11 +170,39 @@ class ReplyStore:
             self.sync()
 
     def _open(self) -> sqlite3.Connection:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             return self._prepared()
         except sqlite3.Error as error:
             raise self._explained(error) from None
+        except OSError as error:
+            raise UserError(f"{self._title} cannot be made ({error.strerror}); {REMEDIES['unable to open']}") from None
+
+    def _open_to_read(self) -> sqlite3.Connection:
+        """Return a connection that reads. In a folder that takes no log, the file is read as it lies there."""
+        log = self.path.with_name(f"{self.path.name}-wal")
+        try:
+            try:
+                return self._reading("mode=ro")
+            except sqlite3.OperationalError:
+                if log.exists() and log.stat().st_size:  # replies that only a reader of the log can see
+                    raise
+                return self._reading("mode=ro&immutable=1")
+        except sqlite3.Error as error:
+            raise self._explained(error) from None
+        except OSError as error:
+            raise UserError(f"{self._title} cannot be read ({error.strerror}); make its folder readable") from None
+
+    def _reading(self, how: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?{how}", uri=True, timeout=SECONDS_TO_WAIT, isolation_level=None
+        )
+        try:
+            self._check_owner(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def _prepared(self) -> sqlite3.Connection:
         # A session may build its teachers in one thread and run their loop in another; SQLite itself is serialized.
@@ -197,21 +226,22 @@ class ReplyStore:
         """Make the tables of a new file; UserError for a file that is not ours or from a newer version."""
         connection.execute("BEGIN IMMEDIATE")
         try:
-            owner, version, tables = (
-                connection.execute(question).fetchone()[0]
-                for question in ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
-            )
-            if (owner, version, tables) == (0, 0, 0):
+            if _head(connection) == (0, 0, 0):
                 _make_tables(connection)
-            elif owner != OURS:
-                raise UserError(f"{self._title} is a database of another program; {MOVE_AWAY}")
-            elif version > VERSION:
-                raise UserError(
-                    f"{self._title} was written by a newer version of the factory (form {version}, this one reads"
-                    f" {VERSION}): update the factory, or use another --out DIR"
-                )
+            else:
+                self._check_owner(connection)
         finally:
             connection.execute("COMMIT")
+
+    def _check_owner(self, connection: sqlite3.Connection) -> None:
+        owner, version, _ = _head(connection)
+        if owner != OURS:
+            raise UserError(f"{self._title} is a database of another program; {MOVE_AWAY}")
+        if version > VERSION:
+            raise UserError(
+                f"{self._title} was written by a newer version of the factory (form {version}, this one reads"
+                f" {VERSION}): update the factory, or use another --out DIR"
+            )
 
 
 MOVE_AWAY = "move it away to start with an empty one, or use another --out DIR"
@@ -219,10 +249,17 @@ REMEDIES: Mapping[str, str] = {
     "locked": "another process has been writing for a minute; wait for it or stop it, then run again",
     "full": "free some space, then run the same command again; every reply so far is kept",
     "readonly": "make it and its folder writable, or use another --out DIR",
-    "unable to open": "make its folder writable, or use another --out DIR",
+    "unable to open": "make it readable and its folder writable, or use another --out DIR",
     "disk I/O error": "the disk fails or is full; every reply so far is kept",
     "closed database": "it was closed before its last use",
 }
+
+
+def _head(connection: sqlite3.Connection) -> tuple[int, int, int]:
+    """Return whose file it is, of which version, and how many tables it has."""
+    questions = ("PRAGMA application_id", "PRAGMA user_version", "SELECT count(*) FROM sqlite_master")
+    owner, version, tables = (connection.execute(question).fetchone()[0] for question in questions)
+    return owner, version, tables
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:

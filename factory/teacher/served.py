@@ -11,7 +11,8 @@ import aiohttp
 import orjson
 
 from factory.errors import UserError, nearest
-from factory.teacher.outcome import KEY_REFUSED, key_refused, said_by
+from factory.teacher.outcome import not_allowed, said_by
+from factory.teacher.secret import hide, without_key
 
 LOOK_SECONDS = 10.0
 NAMED = 20  # served models that a message lists
@@ -23,20 +24,29 @@ class NobodyAnswers(UserError):
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What one server said: `roots` by model name, None where it tells nobody; `away` is why it did not answer."""
+    """What one server said: `roots` by model name, None where its list cannot be read.
+
+    `away` is why it cannot be asked, "" when it can; `up` means that it answers even so.
+    """
 
     url: str
     roots: Mapping[str, str] | None = None
     away: str = ""
+    up: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """All replicas: `root` of the model, `away` by URL, and why one cannot serve it by URL in `without`."""
+    """All replicas: `root` of the model, `away` by URL, and why one cannot serve it by URL in `without`.
+
+    `up` are those that are away and answer even so; `listed` is whether all that can be asked told what they serve.
+    """
 
     root: str = ""
     away: dict[str, str] = field(default_factory=dict)
     without: dict[str, str] = field(default_factory=dict)
+    up: frozenset[str] = frozenset()
+    listed: bool = False
 
 
 def endpoint(base_url: str, path: str) -> str:
@@ -51,15 +61,15 @@ def endpoint(base_url: str, path: str) -> str:
 async def look(
     session: aiohttp.ClientSession, url: str, headers: Mapping[str, str], key_name: str | None, proxy: str | None
 ) -> Served:
-    """Return what a server says at /v1/models; UserError when it refuses the key."""
+    """Return what a server says at /v1/models; UserError when it will do nothing for the key."""
     timeout = aiohttp.ClientTimeout(total=LOOK_SECONDS)
     try:
         async with session.get(endpoint(url, "/v1/models"), headers=headers, timeout=timeout, proxy=proxy) as response:
-            raw, status = await response.read(), response.status
+            raw, status = without_key(await response.read(), headers), response.status
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
-        return Served(url, away=why(error))
-    if status in KEY_REFUSED:
-        raise key_refused(url, status, said_by(raw), key_name)
+        return Served(url, away=why(error), up=False)
+    if refused := not_allowed(url, status, raw, key_name):
+        raise refused
     if status >= 500 or status == 429:
         return Served(url, away=f"HTTP {status}: {said_by(raw)}")
     return Served(url, roots=_roots(raw) if status == 200 else None)
@@ -87,7 +97,9 @@ def survey(model: str, found: Sequence[Served]) -> Survey:
         raise UserError(
             f"the replicas do not serve the same '{model}': {told}; give replicas of one model in base_urls"
         )
-    return Survey(next(iter(roots.values()), ""), away, without)
+    up = frozenset(one.url for one in found if one.away and one.up)
+    listed = bool(here) and all(one.roots is not None for one in here)
+    return Survey(next(iter(roots.values()), ""), away, without, up, listed)
 
 
 def _name_in(model: str, roots: Mapping[str, str]) -> str | None:
@@ -115,10 +127,12 @@ def unknown_there(model: str, url: str, roots: Mapping[str, str] | None, said: s
     return UserError(f"{url} answers HTTP 404 to requests for '{model}'{listed}: {said}; correct base_url or model")
 
 
-def nobody(model: str, away: Mapping[str, str]) -> NobodyAnswers:
-    """Return the error for a teacher none of whose servers answers."""
-    told = "; ".join(f"nothing answers at {url} ({reason})" for url, reason in away.items())
-    return NobodyAnswers(f"{told}: start it, e.g. `vllm serve {model}`, or correct base_url")
+def nobody(model: str, found: Survey) -> NobodyAnswers:
+    """Return the error for a teacher none of whose servers can be asked."""
+    down = [f"nothing answers at {url} ({reason})" for url, reason in found.away.items() if url not in found.up]
+    up = [f"{url} answers, but with {found.away[url]}" for url in found.away if url in found.up]
+    remedy = f"start it, e.g. `vllm serve {model}`" if down else "look into its log, wait until it is ready"
+    return NobodyAnswers(f"{'; '.join(down + up)}: {remedy}, or correct base_url")
 
 
 def why(error: BaseException) -> str:
@@ -129,4 +143,4 @@ def why(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "no answer in time"
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return (str(inner) or type(inner).__name__)[:200]
+    return (hide(str(inner)) or type(inner).__name__)[:200]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from factory.errors import Waiting
+from factory.errors import MissingExtra, Waiting
 from factory.teacher.batch_file import BatchFile
 from factory.teacher.cache import Cache
 from factory.teacher.fake import Fake, read_script
@@ -45,7 +45,8 @@ class Session:
     def waiting(self) -> Waiting | None:
         """Return what batch files wait for, after their requests are written; None when nothing is waited for."""
         found = [end.flush() for end in self.back_ends if isinstance(end, BatchFile)]
-        return next((waiting for waiting in found if waiting), None)
+        said = [str(waiting) for waiting in found if waiting]
+        return Waiting("; ".join(said)) if said else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +91,13 @@ def open_session(
 
 
 def back_end(spec: TeacherSpec, place: Place) -> Teacher:
-    """Return the back end of a kind, not started."""
-    return BACK_ENDS[spec.kind](spec, place)
+    """Return the back end of a kind, not started; MissingExtra without the libraries it needs."""
+    try:
+        return BACK_ENDS[spec.kind](spec, place)
+    except ModuleNotFoundError as error:
+        if error.name != "aiohttp":
+            raise
+        raise MissingExtra("talking to a teacher", "teacher") from None
 
 
 def _where(spec: TeacherSpec) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -30,6 +32,9 @@ COLUMNS = pa.schema(
     ]
 )
 KEY_LENGTH = 32
+REPLY_KEYS = ("text", "finish", "usage", "latency", "model")
+USAGE_KEYS = ("prompt_tokens", "completion_tokens")
+MADE_OF_REPLIES = ("talk", "turns")  # artifacts that hold what came of replies; their keys do not name the replies
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +87,19 @@ def export(store: ReplyStore, path: Path) -> int:
     write: Writer = _form(path, WRITERS)
     if path.exists():
         raise UserError(f"{path} exists already; choose another name, or remove it first")
-    draft = path.with_name(f".{path.name}.part")
     rows = store.query("SELECT key, model, created, request, reply FROM replies ORDER BY key")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _write_whole(write, rows, path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}): name a file in a folder that takes it"
+        ) from None
+
+
+def _write_whole(write: Writer, rows: Iterable[tuple[Any, ...]], path: Path) -> int:
+    """Return how many rows are in the file, which is there when all of them are."""
+    draft = path.with_name(f".{path.name}.part")
     try:
         count = write(rows, draft)
         draft.replace(path)
@@ -125,17 +141,32 @@ WRITERS: Mapping[str, Writer] = {".jsonl": _write_jsonl, ".parquet": _write_parq
 
 def import_(store: ReplyStore, path: Path) -> tuple[int, int]:
     """Add the replies of an exported file; returns (added, those whose key was there already, which stay)."""
-    read = _form(path, READERS)
-    if not path.is_file():
-        raise UserError(f"there is no file {path} to import; `factory cache export FILE` writes one")
-    added, seen, rows = 0, 0, (_row(said, place) for place, said in read(path))
+    added, seen, rows = 0, 0, _rows_of(path)
     while chunk := list(islice(rows, ROWS)):
         added += store.change(ADD, chunk)
         seen += len(chunk)
     return added, seen - added
 
 
-def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
+def check_export(path: Path) -> None:
+    """Return when a file starts as an export does; UserError says what is wrong with it."""
+    with closing(_rows_of(path)) as rows:
+        next(rows, None)
+
+
+def _rows_of(path: Path) -> Generator[tuple[object, ...], None, None]:
+    read = _form(path, READERS)
+    if not path.is_file():
+        raise UserError(f"there is no file {path} to import; `factory cache export FILE` writes one")
+    try:
+        with closing(read(path)) as lines:
+            for place, said in lines:
+                yield _row(said, place)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror or error})") from None
+
+
+def _read_jsonl(path: Path) -> Generator[tuple[str, Any], None, None]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             place = f"{path}, line {number}"
@@ -145,7 +176,7 @@ def _read_jsonl(path: Path) -> Iterator[tuple[str, Any]]:
                 raise UserError(f"{place} is not JSON ({error}); nothing after it was imported") from None
 
 
-def _read_parquet(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_parquet(path: Path) -> Generator[tuple[str, Any], None, None]:
     try:
         with pq.ParquetFile(path) as file:
             number = 0
@@ -162,6 +193,12 @@ READERS = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
 
 def _row(said: Any, place: str) -> tuple[object, ...]:
     """Return the row of REPLIES of what an export says; UserError for anything else."""
+    if lack := _lack(said):
+        raise UserError(
+            f"{place} is not an exported reply: {lack}; a line must have {_listed(COLUMNS.names)}, its reply"
+            f" {_listed(REPLY_KEYS)}, and that usage {_listed(USAGE_KEYS)}, as `factory cache export` writes them;"
+            " nothing after it was imported"
+        )
     try:
         key, model, created = str(said["key"]), str(said["model"]), int(said["created"])
         request, stored = _json_bytes(said["request"]), _json_bytes(said["reply"])
@@ -176,6 +213,28 @@ def _row(said: Any, place: str) -> tuple[object, ...]:
             f"{place} is not an exported reply (key '{key}', failure {kind}); nothing after it was imported"
         )
     return key, model, created, kind, reply.usage.prompt_tokens, reply.usage.completion_tokens, stored, request
+
+
+def _lack(said: Any) -> str:
+    """Return what a line lacks, or "" when it has all keys."""
+    reply = said.get("reply") if isinstance(said, dict) else None
+    if isinstance(reply, str):  # as Parquet holds it
+        try:
+            reply = orjson.loads(reply)
+        except ValueError:
+            return "its reply is not JSON"
+    usage = reply.get("usage") if isinstance(reply, dict) else None
+    parts = (("it", said, COLUMNS.names), ("its reply", reply, REPLY_KEYS), ("its usage", usage, USAGE_KEYS))
+    for name, part, keys in parts:
+        if not isinstance(part, dict):
+            return f"{name} is no object"
+        if lacking := [f"'{key}'" for key in keys if key not in part]:
+            return f"{name} lacks {_listed(lacking)}"
+    return ""
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _json_bytes(said: Any) -> bytes:
@@ -216,4 +275,27 @@ def prune(store: ReplyStore, unwanted: Unwanted, *, dry: bool) -> int:
     gone = store.change(f"DELETE FROM replies WHERE {where}", [values])
     if gone:
         store.shrink()
+    return gone
+
+
+def forget_made(artifacts: Path) -> list[Path]:
+    """Return the folders of artifacts that held what came of replies, which are gone; runs make them again.
+
+    A folder leaves under another name at once, so that no run finds half of it.
+    """
+    gone = []
+    for name in MADE_OF_REPLIES:
+        folder, leaving = artifacts / name, artifacts / f".{name}.pruned"
+        try:
+            if leaving.exists():  # an earlier removal was interrupted
+                shutil.rmtree(leaving)
+            if folder.is_dir():
+                folder.rename(leaving)
+                shutil.rmtree(leaving)
+                gone.append(folder)
+        except OSError as error:
+            raise UserError(
+                f"{error.filename or folder} cannot be removed ({error.strerror or error}), so nothing was pruned: make"
+                f" {artifacts} writable, or remove {folder} yourself, and prune again"
+            ) from None
     return gone

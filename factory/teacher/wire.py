@@ -7,8 +7,10 @@ from typing import Any
 
 from factory.artifacts.digest import digest
 from factory.teacher.protocol import Failure, Reply, Request, Usage, no_reply
+from factory.teacher.secret import hide
 
 CHAT, COMPLETIONS = "/v1/chat/completions", "/v1/completions"
+THINK, THOUGHT = "<think>", "</think>"  # what a server without a reasoning parser leaves in the text
 TOO_LONG = ("context length", "maximum context", "max_model_len", "too long", "longer than the max", "too many tokens")
 
 
@@ -51,10 +53,14 @@ def response_format(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def reply_of(body: object, latency: float) -> Reply:
     """Return the reply of a response body; one that is not of the protocol is a `garbled` failure."""
+    if isinstance(body, Mapping) and not body.get("choices"):
+        said = f": {error_text(body)}" if body.get("error") else ""
+        return no_reply("garbled", f"the response has no choices{said}"[:200])
     try:
         return _read(body, latency)
     except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        return no_reply("garbled", f"the response is not of the protocol: {type(error).__name__} {error}"[:200])
+        said = f"the response is not of the protocol: {type(error).__name__} {error}"
+        return no_reply("garbled", hide(said)[:200])
 
 
 def _read(body: Any, latency: float) -> Reply:
@@ -63,6 +69,7 @@ def _read(body: Any, latency: float) -> Reply:
     text = message.get("content") if "message" in choice else choice["text"]
     used = body.get("usage") or {}
     thought = message.get("reasoning_content") or message.get("reasoning")
+    text, thought = (text, thought) if thought else _thought_apart(text or "")
     reply = Reply(
         text=text or "",
         reasoning=thought if thought and isinstance(thought, str) else None,
@@ -76,9 +83,15 @@ def _read(body: Any, latency: float) -> Reply:
     return reply if failure is None else reply.failed(failure.kind, failure.detail)
 
 
+def _thought_apart(text: str) -> tuple[str, str]:
+    """Return the text and the thinking that it began with: what is between the first tags, if both are there."""
+    thought, closed, rest = text.removeprefix(THINK).partition(THOUGHT)
+    return (rest.lstrip(), thought.strip()) if closed and text.startswith(THINK) else (text, "")
+
+
 def _content_failure(reply: Reply, refusal: object) -> Failure | None:
     if refusal or reply.finish == "content_filter":
-        return Failure("refused", str(refusal or "the server's content filter")[:300])
+        return Failure("refused", hide(str(refusal or "the server's content filter"))[:300])
     if reply.finish == "length":
         return Failure("truncated", f"the reply was cut off at {reply.usage.completion_tokens} tokens")
     if not reply.text.strip():
@@ -95,13 +108,21 @@ def _logprobs(found: Any) -> tuple[tuple[str, float], ...] | None:
 
 
 def error_text(body: object) -> str:
-    """Return the message of an error body, in whichever of the known places it is."""
+    """Return the message of an error body, in whichever of the known places it is, with no key in it."""
     if isinstance(body, Mapping):
         inner = body.get("error")
         place = inner if isinstance(inner, Mapping) else body
         said = place.get("message") or place.get("detail") or inner
-        return str(said if said else dict(body))[:500]
-    return str(body)[:500]
+        return hide(str(said if said else dict(body)))[:500]
+    return hide(str(body))[:500]
+
+
+def error_names(body: object) -> set[str]:
+    """Return the names by which an error body calls its error: its code and its type."""
+    if not isinstance(body, Mapping):
+        return set()
+    places = (body, body.get("error"))
+    return {str(place.get(name)) for place in places if isinstance(place, Mapping) for name in ("code", "type")}
 
 
 def is_too_long(message: str) -> bool:

@@ -1,17 +1,24 @@
 from __future__ import annotations
 
+import errno
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
 import pytest
 from click.testing import Result
 
+from factory.jobs.talk import TALK
 from factory.teacher import upkeep
+from factory.teacher.fake import Fake
 from factory.teacher.protocol import Reply, Request, Usage
 from factory.teacher.reply_store import ReplyStore
+from factory.teacher.session import BACK_ENDS
+from schemas.turns import TURNS
 
 Factory = Callable[..., Result]
 DAY = 86_400
@@ -153,8 +160,13 @@ REPLY = {
     [
         ("{", "line 2 is not JSON"),
         ("[]", "line 2 is not an exported reply"),
-        (json.dumps(GOOD), "line 2 is not an exported reply (KeyError: 'reply')"),
-        (json.dumps(GOOD | {"reply": {"text": "t"}}), "line 2 is not an exported reply (KeyError: 'usage')"),
+        (json.dumps(GOOD), "line 2 is not an exported reply: it lacks 'reply'; a line must have key, model, created,"),
+        ('{"key": "k", "reply": {}}', "it lacks 'model', 'created' and 'request'; a line must have"),
+        (json.dumps(GOOD | {"reply": "t"}), "line 2 is not an exported reply: its reply is not JSON"),
+        (json.dumps(GOOD | {"reply": {"text": "t"}}), "its reply lacks 'finish', 'usage', 'latency' and 'model'; a"),
+        (json.dumps(GOOD | {"reply": REPLY | {"usage": {}}}), "its usage lacks 'prompt_tokens' and 'completion_tok"),
+        (json.dumps(GOOD | {"reply": REPLY | {"usage": 3}}), "line 2 is not an exported reply: its usage is no obj"),
+        (json.dumps(GOOD | {"reply": REPLY, "created": []}), "line 2 is not an exported reply (TypeError: "),
         (json.dumps(GOOD | {"reply": REPLY, "key": "short"}), "line 2 is not an exported reply (key 'short'"),
         (
             json.dumps(GOOD | {"reply": REPLY | {"failure": {"kind": "timeout", "detail": ""}}}),
@@ -180,6 +192,80 @@ def test_a_file_to_import_that_is_not_there_is_told(factory: Factory) -> None:
     done = factory("cache", "import", "none.jsonl")
     assert done.exit_code == 2
     assert "there is no file none.jsonl to import" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["none.jsonl", "bad.jsonl", "bad.parquet", "folder.jsonl", "bad.csv"])
+def test_a_failed_import_leaves_no_empty_cache(factory: Factory, tmp_path: Path, name: str) -> None:
+    for bad in ("bad.jsonl", "bad.parquet", "bad.csv"):
+        (tmp_path / bad).write_text('{"key": "k"}\n')
+    (tmp_path / "folder.jsonl").mkdir()
+    assert factory("cache", "import", name).exit_code == 2
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_an_export_makes_its_folder(factory: Factory, filled: ReplyStore, tmp_path: Path) -> None:
+    assert factory("cache", "export", "new/deep/all.jsonl").exit_code == 0
+    assert (tmp_path / "new" / "deep" / "all.jsonl").read_text().count("\n") == 8
+
+
+def test_an_export_to_where_no_folder_can_be_is_told(factory: Factory, filled: ReplyStore, tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("")
+    done = factory("cache", "export", "taken/deep/all.jsonl")
+    assert done.exit_code == 2
+    assert "taken/deep/all.jsonl cannot be written (Not a directory): name a file in a folder" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [["stats"], ["export", "all.jsonl"]])
+def test_looking_at_a_cache_writes_nothing_and_waits_for_nobody(
+    factory: Factory, filled: ReplyStore, command: list[str]
+) -> None:
+    list(filled.query("PRAGMA wal_checkpoint(TRUNCATE)"))
+    before = filled.path.read_bytes()
+    list(filled.query("BEGIN IMMEDIATE"))  # as a writer holds it
+    done = factory("cache", *command)
+    list(filled.query("ROLLBACK"))
+    assert done.exit_code == 0
+    assert "8 replies" in done.stdout
+    assert filled.path.read_bytes() == before
+
+
+def refuse_logs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let SQLite behave as it does in a folder where it can make no files."""
+    real = ReplyStore._reading
+
+    def reading(store: ReplyStore, how: str) -> sqlite3.Connection:
+        if "immutable" not in how:
+            raise sqlite3.OperationalError("unable to open database file")
+        return real(store, how)
+
+    monkeypatch.setattr(ReplyStore, "_reading", reading)
+
+
+def test_a_cache_in_a_folder_that_takes_no_files_can_be_read(
+    factory: Factory, filled: ReplyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.close()
+    refuse_logs(monkeypatch)
+    assert json.loads(factory("cache", "stats", "--json").stdout)["replies"] == 8
+
+
+def test_a_log_that_cannot_be_read_is_told_rather_than_left_out(
+    factory: Factory, filled: ReplyStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refuse_logs(monkeypatch)
+    done = factory("cache", "stats")
+    assert done.exit_code == 2
+    assert "unable to open database file; make it readable and its folder writable" in done.stderr
+
+
+def test_stats_of_another_programs_database_are_refused(factory: Factory, tmp_path: Path) -> None:
+    (tmp_path / "outputs" / "cache").mkdir(parents=True)
+    with closing(sqlite3.connect(tmp_path / "outputs" / "cache" / "replies.sqlite")) as other:
+        other.execute("CREATE TABLE theirs (a)")
+    done = factory("cache", "stats")
+    assert done.exit_code == 2
+    assert "is a database of another program" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -231,3 +317,73 @@ def test_prune_makes_the_file_smaller(factory: Factory, store: ReplyStore) -> No
     before = upkeep.size_of(store.path)
     factory("cache", "prune", "--model", "m", "--yes")
     assert upkeep.size_of(store.path) < before / 4
+
+
+def made_of_replies(out: Path) -> list[Path]:
+    """Make artifacts as runs leave them; returns the folders of those that hold what came of replies."""
+    for stage in ("draw", TALK.name, TURNS.name):
+        (out / "artifacts" / stage / "k" / "parts").mkdir(parents=True)
+        (out / "artifacts" / stage / "k" / "manifest.json").write_text("{}")
+    return [out / "artifacts" / TALK.name, out / "artifacts" / TURNS.name]
+
+
+def test_prune_forgets_what_came_of_replies(factory: Factory, filled: ReplyStore, tmp_path: Path) -> None:
+    made = made_of_replies(tmp_path / "outputs")
+    factory("cache", "prune", "--failures")
+    assert all(folder.is_dir() for folder in made)
+    shown = factory("cache", "prune", "--failures", "--yes").stdout
+    assert "removed outputs/artifacts/talk and outputs/artifacts/turns too, which held what came of them" in shown
+    assert [path.name for path in (tmp_path / "outputs" / "artifacts").iterdir()] == ["draw"]
+
+
+def test_prune_that_removes_nothing_forgets_nothing(factory: Factory, filled: ReplyStore, tmp_path: Path) -> None:
+    made = made_of_replies(tmp_path / "outputs")
+    done = json.loads(factory("cache", "prune", "--model", "two", "--failures", "--yes", "--json").stdout)
+    assert (done["removed"], done["forgotten"]) == (0, [])
+    assert all((folder / "k" / "manifest.json").is_file() for folder in made)
+
+
+def test_prune_finishes_a_removal_that_was_interrupted(factory: Factory, filled: ReplyStore, tmp_path: Path) -> None:
+    talk = made_of_replies(tmp_path / "outputs")[0]
+    talk.rename(talk.with_name(".talk.pruned"))
+    made_of = json.loads(factory("cache", "prune", "--failures", "--yes", "--json").stdout)
+    assert made_of["forgotten"] == ["outputs/artifacts/turns"]
+    assert [path.name for path in talk.parent.iterdir()] == ["draw"]
+
+
+def test_artifacts_that_cannot_be_removed_keep_the_replies(
+    factory: Factory, filled: ReplyStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made_of_replies(tmp_path / "outputs")
+
+    def refuse(path: Path, to: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    done = factory("cache", "prune", "--failures", "--yes")
+    assert done.exit_code == 2
+    assert "outputs/artifacts/talk cannot be removed (Permission denied), so nothing was pruned" in done.stderr
+    assert len(replies(filled)) == 8
+
+
+def test_a_run_after_a_prune_asks_again_for_what_failed(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job.yaml").write_text(
+        "kind: build\nname: spoken\nrows: 4\nmini: {rows: 0}\n"
+        "recipes: [{recipe: rephrased, share: 1, levels: [1]}]\nteacher: {kind: fake, model: m}\n"
+    )
+    failing = Fake(lambda request: Reply(text="x").failed("refused", "no"), model="m")
+    monkeypatch.setitem(BACK_ENDS, "fake", lambda *_: failing)
+    assert factory("run", "job.yaml").exit_code != 0
+    willing = Fake(model="m")
+    monkeypatch.setitem(BACK_ENDS, "fake", lambda *_: willing)
+    assert factory("run", "job.yaml").exit_code != 0
+    assert willing.asked == []
+    factory("cache", "prune", "--failures", "--yes")
+    assert factory("run", "job.yaml").exit_code == 0
+    assert len(willing.asked) > 0
+
+
+def test_the_help_of_prune_says_what_goes_too(factory: Factory) -> None:
+    assert "artifacts/talk and artifacts/turns" in " ".join(factory("cache", "prune", "--help").stdout.split())

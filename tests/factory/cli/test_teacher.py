@@ -201,7 +201,7 @@ def test_a_key_whose_variable_is_not_set_names_the_variable(
     job.write_text(JOB + f"teacher: {{model: m, base_url: '{nobody}', api_key_env: NO_SUCH_KEY}}\n")
     done = factory(*command, job)
     assert done.exit_code == 2
-    assert "the environment variable NO_SUCH_KEY (teacher.api_key_env) is not set" in done.stderr
+    assert "the environment variable NO_SUCH_KEY (api_key_env of the model" in done.stderr
     assert done.stderr.count("error: ") == 1
     assert "Traceback" not in done.output
 

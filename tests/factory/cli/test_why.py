@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -123,3 +124,18 @@ def test_a_tree_is_told_from_the_last_step_to_the_input() -> None:
         "      input 5 (number)",
         "      value 1 (number)",
     ]
+
+
+def test_a_row_of_a_teacher_shows_its_conversation_also_where_nothing_was_rejected(factory: Factory) -> None:
+    job = {"kind": "build", "name": "told", "rows": 6, "recipes": [{"recipe": "rephrased", "share": 1, "levels": [1]}]}
+    Path("told.json.yaml").write_text(json.dumps(job))
+    factory("run", "told.json.yaml", "--teacher", "fake", "--set", "mini.rows=0")
+    folder = Path("outputs/releases/told/1.0.0")
+    facts = json.loads((folder / "manifest.json").read_bytes())
+    facts["configs"].pop("rejects", None)
+    (folder / "manifest.json").write_text(json.dumps(facts))
+    row = read_config(folder, "lineage", "train").row(0, named=True)
+    told = factory("why", row["id"])
+    assert told.exit_code == 0
+    assert "-- author fake, asked with rephrased/rephrase.v1 (" in told.stdout
+    assert told.stdout.count("-- judge fake, asked with rephrased/solve.v1") == 2

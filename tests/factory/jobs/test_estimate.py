@@ -107,12 +107,16 @@ def test_money_is_tokens_times_the_price_of_each_role() -> None:
     assert found.usd() == pytest.approx(wanted)
 
 
-@pytest.mark.parametrize("judge", [None, {**FAKE, "model": "j"}, {**FAKE, "model": "j", "price": {"gpu_hour": 2}}])
-def test_without_a_price_per_token_of_every_role_no_money_is_told(judge: dict[str, Any] | None) -> None:
-    priced = {**FAKE, "price": {"input": 1, "output": 1}}
-    found = asked(job_of(20, teacher=priced if judge else FAKE, judge=judge))
+def test_without_any_price_no_money_is_told() -> None:
+    found = asked(job_of(20))
     assert found.usd() is found.usd(most=True) is None
     assert found.as_json()["usd"] is None
+
+
+@pytest.mark.parametrize("judge", [{**FAKE, "model": "j"}, {**FAKE, "model": "j", "price": {"gpu_hour": 2}}])
+def test_the_money_is_that_of_the_roles_with_a_price_per_token(judge: dict[str, Any]) -> None:
+    found = asked(job_of(20, teacher={**FAKE, "price": {"input": 1, "output": 1}}, judge=judge))
+    assert found.usd() == pytest.approx(found.asked["author"].usage.tokens / 1e6)
 
 
 def test_the_job_s_limit_is_the_largest_reply() -> None:

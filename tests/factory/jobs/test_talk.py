@@ -590,7 +590,8 @@ def test_a_job_on_batch_files_waits_and_goes_on_when_the_replies_lie_there(place
             built = place.run(teacher=on_files, rows=10)
             break
         except Waiting:
-            lines = [orjson.loads(line) for line in (folder / "requests-001.jsonl").read_bytes().splitlines()]
+            newest = folder / f"requests-{turn + 1:03}.jsonl"
+            lines = [orjson.loads(line) for line in newest.read_bytes().splitlines()]
             asked |= {line["custom_id"]: turn for line in lines}
             replies = [{"custom_id": line["custom_id"], "content": by_hand(line["body"])} for line in lines]
             (folder / f"results-{turn}.jsonl").write_bytes(b"\n".join(map(orjson.dumps, replies)))
@@ -620,3 +621,12 @@ def _solutions(monkeypatch: pytest.MonkeyPatch) -> None:
         return request
 
     monkeypatch.setattr(talk, "request_of", remembering)
+
+
+def test_a_run_that_ends_early_leaves_a_record_of_what_it_paid(place: Place) -> None:
+    with pytest.raises(QuotaUnmet):
+        place.run(lambda _: REFUSED, rows=220)
+    [record] = [json.loads(path.read_bytes()) for path in (place.out / "runs").iterdir()]
+    assert record["ending"] == "stalled"
+    assert record["teacher"]["actual"]["requests"] == len(place.asked)
+    assert "refused" in record["error"]

@@ -127,12 +127,16 @@ def test_without_a_judge_the_teacher_s_price_holds_for_both_roles() -> None:
     assert told["models"] == {"author": "m", "judge": "m"}
 
 
-@pytest.mark.parametrize("judge", [{"gpu_hour": 2.5}])
-@pytest.mark.parametrize("author", [None, {"input": 1, "output": 1}])
-def test_a_role_without_a_price_per_token_leaves_the_whole_unpriced(author: Any, judge: Any) -> None:
-    told = told_of(author, judge)
+def test_without_any_price_per_token_nothing_is_priced() -> None:
+    told = told_of(None, {"gpu_hour": 2.5})
     assert told["replies"]["usd"] is told["per_accepted_row"]["usd"] is None
     assert told["per_accepted_row"]["tokens"] == 550
+
+
+def test_a_role_without_a_price_per_token_is_left_out_of_the_money_and_named() -> None:
+    told = told_of({"input": 1, "output": 1}, {"gpu_hour": 2.5})
+    assert told["replies"]["usd"] > 0
+    assert told["not_priced"] == ["judge"]
 
 
 def test_without_rows_nothing_is_told_per_row() -> None:
@@ -171,8 +175,10 @@ def test_the_card_tells_what_the_teacher_cost(built: Path) -> None:
     counts = manifest_of(built)["teacher"]
     for part in (counts["replies"], counts["replies_of_accepted_rows"]):
         row = " | ".join(f"{part[key]:,}" for key in ("requests", "prompt_tokens", "completion_tokens"))
-        assert f"| {row} | not priced |" in told
-    assert f"Each row that stayed cost {counts['per_accepted_row']['tokens']:,} tokens, the replies of" in told
+        assert f"| {row} | {part['usd']:,.4f} |" in told
+    each = counts["per_accepted_row"]
+    assert f"Each row that stayed cost {each['tokens']:,} tokens and {each['usd']:.6f} USD, the replies of" in told
+    assert "The USD leave out: judge." in told
     assert "author `author-model`, judge `judge-model`" in told
     assert f"`{REPHRASE}` ({find_prompt(REPHRASE).identity[:12]})" in told
 

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -80,10 +83,9 @@ def test_requests_without_a_result_are_pending_and_are_written(tmp_path: Path) -
 def test_what_is_waited_for_is_told_with_every_way_to_answer(tmp_path: Path) -> None:
     teacher = BatchFile(tmp_path, "m")
     run(teacher, many(3))
-    put(tmp_path, "results-001.jsonl")
     told = str(teacher.flush())
-    assert "3 requests wait for replies" in told
-    assert f"vllm run-batch -i {tmp_path / 'requests-001.jsonl'} -o {tmp_path / 'results-002.jsonl'} --model m" in told
+    assert f"3 requests wait for replies, in {tmp_path}: 3 are new, in requests-001.jsonl." in told
+    assert f"vllm run-batch -i {tmp_path / 'requests-001.jsonl'} -o {tmp_path / 'results-001.jsonl'} --model m" in told
     assert '{"custom_id": "...", "content": "..."}' in told
     assert "run the same command again" in told
 
@@ -98,18 +100,82 @@ def test_results_in_any_file_and_order_are_the_replies(tmp_path: Path) -> None:
     assert teacher.flush() is None
 
 
-def test_only_what_has_no_result_is_written_again(tmp_path: Path) -> None:
-    first = BatchFile(tmp_path, "m")
-    run(first, many(5))
-    first.flush()
-    put(tmp_path, "results.jsonl", *(result(key_of(f"question {i}")) for i in range(3)))
-    second = BatchFile(tmp_path, "m")
-    assert list(kinds(run(second, many(5))).values()) == [None, None, None, "pending", "pending"]
-    second.flush()
-    assert {line["custom_id"] for line in lines(tmp_path / "requests-001.jsonl")} == {
-        key_of("question 3"),
-        key_of("question 4"),
-    }
+def ask_again(folder: Path, count: int) -> tuple[set[str], str]:
+    """Ask as a new run does; return the names of files written by it, and what it says that it waits for."""
+    before = {path.name: path.read_bytes() for path in folder.glob("requests-*.jsonl") if path.is_file()}
+    teacher = BatchFile(folder, "m")
+    run(teacher, many(count))
+    told = str(teacher.flush())
+    after = {path.name: path.read_bytes() for path in folder.glob("requests-*.jsonl") if path.is_file()}
+    assert before.items() <= after.items()
+    return after.keys() - before.keys(), told
+
+
+def test_only_what_was_not_handed_out_goes_into_the_next_file(tmp_path: Path) -> None:
+    assert ask_again(tmp_path, 5)[0] == {"requests-001.jsonl"}
+    put(tmp_path, "results-001.jsonl", *(result(key_of(f"question {i}")) for i in range(3)))
+    written, told = ask_again(tmp_path, 6)
+    assert written == {"requests-002.jsonl"}
+    assert [line["custom_id"] for line in lines(tmp_path / "requests-002.jsonl")] == [key_of("question 5")]
+    assert "3 requests wait for replies" in told
+    assert "1 are new, in requests-002.jsonl; 2 were handed out earlier and have no reply yet, in" in told
+    assert "requests-001.jsonl (delete such a file to have its requests written anew)." in told
+    assert f"-i {tmp_path / 'requests-002.jsonl'} -o {tmp_path / 'results-002.jsonl'}" in told
+
+
+def test_what_was_handed_out_is_not_written_again(tmp_path: Path) -> None:
+    ask_again(tmp_path, 3)
+    written, told = ask_again(tmp_path, 3)
+    assert written == set()
+    assert ": 3 were handed out earlier and have no reply yet, in requests-001.jsonl (delete" in told
+    assert f"-i {tmp_path / 'requests-001.jsonl'} -o {tmp_path / 'results-001.jsonl'}" in told
+
+
+def test_no_command_is_told_that_would_write_over_results(tmp_path: Path) -> None:
+    ask_again(tmp_path, 3)
+    put(tmp_path, "results-001.jsonl", result(key_of("question 0")))
+    told = ask_again(tmp_path, 3)[1]
+    assert "2 were handed out earlier" in told
+    assert "run-batch" not in told
+
+
+def test_a_file_of_requests_that_is_deleted_is_written_anew(tmp_path: Path) -> None:
+    ask_again(tmp_path, 3)
+    put(tmp_path, "results-001.jsonl", result(key_of("question 0")))
+    (tmp_path / "requests-001.jsonl").unlink()
+    assert ask_again(tmp_path, 3)[0] == {"requests-002.jsonl"}
+    assert len(lines(tmp_path / "requests-002.jsonl")) == 2
+
+
+def test_two_models_in_one_folder_write_files_of_their_own(tmp_path: Path) -> None:
+    for name in "mn":
+        teacher = BatchFile(tmp_path, name)
+        run(teacher, many(2))
+        teacher.flush()
+    assert {line["body"]["model"] for line in lines(tmp_path / "requests-001.jsonl")} == {"m"}
+    assert {line["body"]["model"] for line in lines(tmp_path / "requests-002.jsonl")} == {"n"}
+
+
+def fail(folder: Path, name: str, seconds: int) -> None:
+    """Put a result of a bad moment there, as if so many seconds from now."""
+    put(folder, name, result(key_of("question 0"), response={"status_code": 500, "body": {"error": "oops"}}))
+    when = time.time() + seconds
+    os.utime(folder / name, (when, when))
+
+
+def test_a_request_that_came_back_from_a_bad_moment_is_written_again_once(tmp_path: Path) -> None:
+    ask_again(tmp_path, 1)
+    fail(tmp_path, "results-001.jsonl", 60)
+    assert ask_again(tmp_path, 1)[0] == {"requests-002.jsonl"}
+    assert ask_again(tmp_path, 1)[0] == set()
+    fail(tmp_path, "results-002.jsonl", 120)
+    assert ask_again(tmp_path, 1)[0] == {"requests-003.jsonl"}
+
+
+def test_a_bad_moment_of_a_deleted_file_does_not_count_for_the_next(tmp_path: Path) -> None:
+    fail(tmp_path, "results-001.jsonl", -60)
+    assert ask_again(tmp_path, 1)[0] == {"requests-002.jsonl"}
+    assert ask_again(tmp_path, 1)[0] == set()
 
 
 def test_a_reply_may_be_written_by_hand_as_text_or_as_json(tmp_path: Path) -> None:
@@ -174,6 +240,55 @@ def test_results_for_other_requests_are_counted_and_told(tmp_path: Path) -> None
     assert "3 results in the folder answer other requests than these." in str(teacher.flush())
 
 
+def test_results_to_requests_of_an_earlier_round_are_not_unknown(tmp_path: Path) -> None:
+    ask_again(tmp_path, 3)
+    put(tmp_path, "results-001.jsonl", *(result(key_of(f"question {i}")) for i in range(3)), result("k"))
+    teacher = BatchFile(tmp_path, "m")
+    run(teacher, {"new": ask("another")})
+    assert teacher.unknown == 1
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '"text"', "{}"])
+def test_a_file_of_requests_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
+    put(tmp_path, "requests-001.jsonl", line)
+    teacher = BatchFile(tmp_path, "m")
+    run(teacher, many(1))
+    with pytest.raises(UserError, match=r"requests-001\.jsonl, line 1 is not a request .* delete the file to have"):
+        teacher.flush()
+
+
+def test_folders_that_are_named_like_files_are_no_files(tmp_path: Path) -> None:
+    for name in ("results.jsonl", "requests-007.jsonl"):
+        (tmp_path / name).mkdir()
+    assert ask_again(tmp_path, 1)[0] == {"requests-008.jsonl"}
+
+
+def test_what_the_disk_refuses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    teacher = BatchFile(tmp_path, "m")
+    run(teacher, many(1))
+
+    def full(path: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(batch_file, "_replace", full)
+    with pytest.raises(UserError, match=r"requests-001\.jsonl: No space left on device; .* teacher\.folder"):
+        teacher.flush()
+
+
+def test_a_result_file_that_goes_away_during_the_run_is_told(tmp_path: Path) -> None:
+    put(tmp_path, "results.jsonl", result(key_of("question 0")))
+
+    async def go() -> None:
+        teacher = BatchFile(tmp_path, "m")
+        await teacher.start()
+        (tmp_path / "results.jsonl").unlink()
+        async for _ in teacher.complete(many(1)):
+            pass
+
+    with pytest.raises(UserError, match=r"results\.jsonl: No such file or directory"):
+        asyncio.run(go())
+
+
 @pytest.mark.parametrize("line", ["{", "[]", '"text"', '{"content": "x"}', '{"custom_id": "k", "response": "x"}'])
 def test_a_line_that_cannot_be_read_is_named(tmp_path: Path, line: str) -> None:
     put(tmp_path, "results.jsonl", result("k"), line)
@@ -194,7 +309,9 @@ def test_requests_are_split_by_lines_and_bytes(tmp_path: Path, monkeypatch: pyte
     assert "requests-001.jsonl to requests-003.jsonl" in str(teacher.flush())
     sizes = [len(lines(tmp_path / f"requests-{i:03}.jsonl")) for i in (1, 2, 3)]
     assert sizes == [4, 4, 2]
-    longest = max(len(line) + 1 for line in (tmp_path / "requests-001.jsonl").read_text().splitlines())
+    for path in tmp_path.iterdir():
+        path.unlink()
+    longest = max(len(json.dumps(batch_line(key_of("q"), r, "m"))) for r in many(10).values())
     monkeypatch.setattr(batch_file, "MOST_BYTES", 3 * longest)
     teacher.flush()
     files = sorted(tmp_path.glob("requests-*.jsonl"))
@@ -203,21 +320,12 @@ def test_requests_are_split_by_lines_and_bytes(tmp_path: Path, monkeypatch: pyte
     assert len({line["custom_id"] for path in files for line in lines(path)}) == 10
 
 
-def test_files_of_earlier_rounds_go_and_other_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_of_earlier_rounds_and_other_files_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_file, "MOST_LINES", 1)
-    put(tmp_path, "requests-mine.jsonl", "{}")
-    first = BatchFile(tmp_path, "m")
-    run(first, many(3))
-    first.flush()
-    second = BatchFile(tmp_path, "m")
-    run(second, many(1))
-    second.flush()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["requests-001.jsonl", "requests-mine.jsonl"]
-    put(tmp_path, "results.jsonl", result(key_of("question 0")))
-    third = BatchFile(tmp_path, "m")
-    run(third, many(1))
-    assert third.flush() is None
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["requests-mine.jsonl", "results.jsonl"]
+    put(tmp_path, "requests-mine.jsonl", {"custom_id": key_of("question 2")})
+    assert ask_again(tmp_path, 3)[0] == {"requests-001.jsonl", "requests-002.jsonl"}
+    put(tmp_path, "results.jsonl", *(result(key_of(f"question {i}")) for i in range(3)))
+    assert ask_again(tmp_path, 3) == (set(), "None")
 
 
 def test_the_order_of_asking_does_not_change_the_files(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +12,11 @@ from hypothesis import strategies as st
 
 from factory.errors import BudgetSpent, UserError
 from factory.teacher import ledger as ledgers
+from factory.teacher.batch_file import BatchFile
 from factory.teacher.cache import Cache, ReplyStore
 from factory.teacher.fake import Fake
 from factory.teacher.ledger import Cost, Ledger
-from factory.teacher.meter import Meter, estimated_prompt_tokens
+from factory.teacher.meter import Meter, estimated_prompt_tokens, with_usage
 from factory.teacher.model import Budget, Price
 from factory.teacher.protocol import Reply, Request, Sampling, Teacher, Usage, no_reply
 from factory.teacher.streams import closing
@@ -346,3 +349,62 @@ def test_a_meter_starts_and_closes_its_teacher_and_has_its_name() -> None:
     asyncio.run(meter.close())
     assert (inner.started, inner.closed) == (True, True)
     assert (meter.model, meter.identity) == ("its name", inner.identity)
+
+
+@pytest.mark.parametrize(
+    ("reply", "wanted"),
+    [
+        (Reply(text="x" * 9), Usage(3, 3)),
+        (Reply(text="x"), Usage(3, 1)),
+        (Reply(text="x", reasoning="y" * 8), Usage(3, 3)),
+        (Reply(text="x" * 9).failed("truncated", "cut"), Usage(3, 3)),
+        (Reply(text="x" * 900), Usage(3, 20)),
+        (Reply(text="x" * 9, usage=Usage(7, 1)), Usage(7, 1)),
+        (no_reply("timeout", "slow"), Usage()),
+        (Reply().failed("empty", "no text"), Usage()),
+    ],
+)
+@pytest.mark.parametrize("budget", [None, Budget(tokens=1_000)])
+def test_usage_that_a_server_does_not_tell_is_estimated_from_the_text(
+    reply: Reply, wanted: Usage, budget: Budget | None
+) -> None:
+    meter = Meter(Fake(lambda _: reply), budget=budget)
+    got, _ = spend(meter, many(1, text="x" * 12, max_tokens=20))
+    assert got["id0"] == replace(reply, usage=wanted)
+    assert meter.snapshot().usage == wanted
+
+
+def test_the_prompt_of_an_estimate_is_all_its_messages() -> None:
+    said = ({"role": "system", "content": "x" * 8}, {"role": "user", "content": "x" * 4})
+    assert with_usage(Request(messages=said), Reply(text="x")).usage == Usage(3, 1)
+    assert with_usage(Request(prompt=""), Reply(text="x")).usage == Usage(1, 1)
+
+
+@given(budget=st.integers(1, 400), size=st.integers(0, 60), written=st.integers(1, 200))
+def test_a_budget_holds_where_no_usage_is_told(budget: int, size: int, written: int) -> None:
+    meter = Meter(Fake(lambda _: Reply(text="x" * written)), budget=Budget(tokens=budget))
+    got, told = spend(meter, many(30, text="x" * size))
+    assert 0 <= meter.snapshot().usage.tokens <= budget
+    assert bool(told) == (len(got) < 30)
+
+
+def test_an_estimate_of_usage_is_what_is_stored(tmp_path: Any) -> None:
+    store = ReplyStore(tmp_path / "replies.sqlite")
+    asyncio.run(collect(Cache(Meter(Fake(lambda _: Reply(text="x" * 8))), store), many(1)))
+    second = Cache(Meter(Fake()), store)
+    got: dict[str, Reply] = {}
+    asyncio.run(collect(second, many(1), got))
+    store.close()
+    assert (got["id0"].usage, second.hits) == (Usage(1, 2), 1)
+
+
+def test_replies_by_hand_are_counted_by_their_text(tmp_path: Any) -> None:
+    files = BatchFile(tmp_path, "m")
+    request = ask("x" * 8)
+    line = {"custom_id": request.key(files.identity), "content": "x" * 20}
+    (tmp_path / "by hand.jsonl").write_text(json.dumps(line))
+    meter = Meter(files)
+    asyncio.run(meter.start())
+    asyncio.run(collect(meter, {"a": request}))
+    asyncio.run(meter.close())
+    assert meter.snapshot().usage == Usage(2, 5)

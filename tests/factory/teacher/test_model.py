@@ -162,7 +162,9 @@ def test_a_key_that_is_not_set_names_its_variable(value: str | None, monkeypatch
     monkeypatch.delenv("SOME_KEY", raising=False)
     if value is not None:
         monkeypatch.setenv("SOME_KEY", value)
-    with pytest.raises(UserError, match=r"variable SOME_KEY \(teacher\.api_key_env\) is not set: export SOME_KEY="):
+    with pytest.raises(
+        UserError, match=r"variable SOME_KEY \(api_key_env of the model \S+\) is not set: export SOME_KEY="
+    ):
         TeacherSpec(**HTTP, api_key_env="SOME_KEY").key()
 
 

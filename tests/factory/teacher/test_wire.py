@@ -159,6 +159,55 @@ def test_a_response_that_is_not_of_the_protocol_is_garbled(told: object) -> None
     assert len(failure.detail) <= 200
 
 
+@pytest.mark.parametrize(
+    ("told", "detail"),
+    [
+        ({"choices": []}, "the response has no choices"),
+        ({}, "the response has no choices"),
+        ({"error": {"message": "no such engine"}}, "the response has no choices: no such engine"),
+    ],
+)
+def test_a_response_without_choices_says_so(told: object, detail: str) -> None:
+    failure = reply_of(told, 0).failure
+    assert failure is not None
+    assert failure.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("text", "reasoning", "rest"),
+    [
+        ("<think>\nlet me see\n</think>\n\nyes", "let me see", "yes"),
+        ("<think>\n\n</think>\n\nyes", None, "yes"),
+        ("<think>a</think>b</think>c", "a", "b</think>c"),
+        ("<think>never closed", None, "<think>never closed"),
+        ("so: <think>a</think>b", None, "so: <think>a</think>b"),
+        ("a</think>b", None, "a</think>b"),
+    ],
+)
+def test_thinking_at_the_very_start_of_the_text_is_told_apart(text: str, reasoning: str | None, rest: str) -> None:
+    for told in (body({"content": text}), {"choices": [{"text": text}]}):
+        reply = reply_of(told, 0)
+        assert (reply.reasoning, reply.text) == (reasoning, rest)
+
+
+def test_nothing_but_thinking_is_an_empty_reply_that_keeps_the_thinking() -> None:
+    reply = reply_of(body({"content": "<think>hm</think>\n"}), 0)
+    assert reply.failure is not None
+    assert (reply.failure.kind, reply.reasoning) == ("empty", "hm")
+
+
+@pytest.mark.parametrize("key", ["Bearer abcd1234", "sk-abcd1234"])
+def test_no_key_is_in_what_a_server_is_quoted_with(key: str) -> None:
+    secret = key.split()[-1]
+    assert secret not in error_text({"error": {"message": f"{'x' * 490} {key}"}})
+    assert secret not in error_text(f"got {key}")
+    refused = reply_of(body({"content": "", "refusal": f"not for {key}"}), 0)
+    garbled = reply_of({**body(), "usage": {"prompt_tokens": key}}, 0)
+    line = batch_reply({"error": {"message": f"wrong: {key}"}})
+    assert [reply.failure is not None for reply in (refused, garbled, line)] == [True] * 3
+    assert not [reply for reply in (refused, garbled, line) if secret in repr(reply)]
+
+
 KEYS = ["choices", "message", "content", "text", "finish_reason", "reasoning", "usage", "prompt_tokens", "logprobs"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),

@@ -157,12 +157,13 @@ def _check_schema(schema: Mapping[str, Any], file: str) -> None:
 
 
 def _variables(prompt: Prompt) -> set[str]:
+    environment = _environment()  # first: it says which extra is missing
     from jinja2 import TemplateSyntaxError, meta
 
     used: set[str] = set()
     for source in (prompt.head.system or "", prompt.body):
         try:
-            used |= meta.find_undeclared_variables(_environment().parse(source))
+            used |= meta.find_undeclared_variables(environment.parse(source))
         except TemplateSyntaxError as error:
             raise UserError(f"prompt {prompt.place}: line {error.lineno} of the template: {error.message}") from None
     return used

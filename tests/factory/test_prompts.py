@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.errors import UserError
-from factory.prompts import Prompt, all_prompts, find_prompt, load_prompt, prompts_folder
+from factory.errors import MissingExtra, UserError
+from factory.prompts import Prompt, _environment, all_prompts, find_prompt, load_prompt, prompts_folder
 from factory.recipes.registry import RECIPES
 from factory.teacher.structured import bounded
 
@@ -216,3 +217,13 @@ def test_one_other_byte_of_the_file_is_another_identity(how: dict[str, str], tmp
     before = load_prompt(write(tmp_path / "one")).identity
     assert load_prompt(write(tmp_path / "two")).identity == before
     assert load_prompt(write(tmp_path / "two", **how)).identity != before
+
+
+def test_without_the_extra_one_line_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    for found in (all_prompts, _environment):
+        found.cache_clear()
+    with pytest.raises(MissingExtra, match="prompts needs the extra 'teacher'"):
+        all_prompts()
+    for found in (all_prompts, _environment):
+        found.cache_clear()

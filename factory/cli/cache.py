@@ -14,9 +14,8 @@ from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option, out_option
 from factory.errors import UserError
 from factory.teacher import upkeep
-from factory.teacher.reply_store import ReplyStore
+from factory.teacher.reply_store import PLACE, ReplyStore
 
-FILE = Path("cache") / "replies.sqlite"
 ARTIFACTS = "artifacts"
 HEAD = ("model", "replies", "prompt tokens", "completion tokens", "failures", "first", "last")
 
@@ -28,7 +27,7 @@ def cache() -> None:
 
 @contextmanager
 def _opened(out: Path, *, read_only: bool = False) -> Iterator[ReplyStore]:
-    path = out / FILE
+    path = out / PLACE
     try:
         is_there = path.is_file()
     except OSError as error:
@@ -92,7 +91,7 @@ def export(file: Path, out: Path, as_json: bool) -> None:
 def import_(file: Path, out: Path, as_json: bool) -> None:
     """Add the replies of an exported FILE; those that are here already stay as they are."""
     upkeep.check_export(file)  # before a cache is made for it
-    store = ReplyStore(out / FILE)
+    store = ReplyStore(out / PLACE)
     try:
         added, present = upkeep.import_(store, file)
     finally:

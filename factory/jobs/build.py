@@ -149,7 +149,6 @@ def _record_end(  # noqa: PLR0913 - what a record says
 def _actual(session: Session) -> dict[str, Any]:
     """Return what this run asked and paid, and what it found in the cache, for the run record."""
     spent = session.ledger.snapshot()
-    caches = {id(cache): cache for cache in session.caches.values()}.values()
     return {
         "requests": spent.requests,
         "prompt_tokens": spent.usage.prompt_tokens,
@@ -157,7 +156,7 @@ def _actual(session: Session) -> dict[str, Any]:
         "usd": round(spent.usd, 6),
         "seconds": round(spent.seconds, 3),
         "failures": dict(spent.failures),
-        "from_cache": sum(cache.hits for cache in caches),
+        "from_cache": sum(cache.hits for cache in session.caches.values()),
     }
 
 

@@ -23,10 +23,9 @@ from factory.jobs.talk import Conversation, conversations, request_of
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
 from factory.teacher.model import Price, SamplingSpec, TeacherSpec
-from factory.teacher.protocol import ROLES, Reply, Request, Role, Usage
+from factory.teacher.protocol import CHARACTERS, ROLES, Reply, Request, Role, Usage, rough_tokens
 
 SAMPLED = 16  # conversations of each recipe that talks
-CHARACTERS = 4  # a token, where no tokenizer is at hand
 
 Count = Callable[[str], int]
 
@@ -163,7 +162,7 @@ def counter(spec: TeacherSpec | None, base: Path) -> tuple[Count, str]:
     """Return how to count tokens for a model, and what to call it."""
     found = _tokenizer_file(spec.model, base) if spec else None
     if found is None:
-        return (lambda text: -(-len(text) // CHARACTERS)), f"{CHARACTERS} characters a token"
+        return (lambda text: rough_tokens(len(text))), f"{CHARACTERS} characters a token"
     from tokenizers import Tokenizer
 
     try:

@@ -11,6 +11,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 import orjson
@@ -27,7 +28,7 @@ from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank
 from factory.skills.library import Library
 from factory.teacher.model import SamplingSpec
-from factory.teacher.protocol import Failure, NoReply, Reply, Request, Teacher
+from factory.teacher.protocol import Failure, NoReply, Reply, Request, Sampling, Teacher
 from factory.teacher.streams import closing
 from schemas.candidates import CANDIDATES
 from schemas.slots import SLOTS
@@ -48,10 +49,9 @@ class Conversation:
     replies: list[Reply | None] = field(default_factory=list)
     turn: int = -1
     made: Draft | Dropped | None = None
-    lost: Failure | None = None
+    lost: Failure | None = None  # a reply that this turn did not get
+    unanswered: Failure | None = None  # why it ended: set once the others of the turn were heard
     turns: list[dict[str, Any]] = field(default_factory=list)
-
-    unanswered: Failure | None = None
 
     @property
     def is_open(self) -> bool:
@@ -97,17 +97,20 @@ Ended = Callable[[Conversation], None]
 def request_of(ask: Ask, attempt: int, wanted: SamplingSpec) -> Request:
     """Return the request of an ask: the rendered prompt after its history; the job's sampling wins."""
     prompt = find_prompt(ask.prompt)
-    said = {name: value for name, value in wanted.model_dump().items() if value is not None}
-    if "stop" in said:
-        said["stop"] = tuple(said["stop"])
     return Request(
         messages=(*ask.history, *prompt.render(ask.inputs)),
-        sampling=replace(ask.sampling, **said) if said else ask.sampling,
+        sampling=_sampling(ask.sampling, wanted),
         repeat=attempt * REPEATS + ask.repeat,
         schema=prompt.head.json_schema,
         role=ask.role,
         example=ask.example if isinstance(ask.example, str) else orjson.dumps(ask.example).decode(),
     )
+
+
+@cache
+def _sampling(needed: Sampling, wanted: SamplingSpec) -> Sampling:
+    """Return what a method needs with what the job says put over it; a job has few different ones."""
+    return replace(needed, **wanted.model_dump(exclude_none=True))
 
 
 def conversations(frame: pl.DataFrame, params: Mapping[str, Any], seeds: SeedBank | None) -> list[Conversation]:

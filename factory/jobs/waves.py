@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -150,7 +151,8 @@ def _cuts(slots: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
     return [part[i : i + size] for part, size in parts for i in range(0, part.height, size)]
 
 
-def _talks(slots: Artifact) -> bool:
+@cache
+def _is_talk(slots: Artifact) -> bool:
     """Return whether a shard is one that a teacher is asked for; in a job that talks no shard is mixed."""
     return bool(slots.scan().head(1).select(TALKING).collect().item())
 
@@ -198,7 +200,7 @@ class Filling:
             if round_:
                 shards = self._commit_open(replan(left, self.job, self.seeds, round_), f"replan {round_}")
             for _ in range(self.job.max_attempts):
-                tried, asked = sum(s.rows for s in shards), sum(s.rows for s in shards if _talks(s))
+                tried, asked = sum(s.rows for s in shards), sum(s.rows for s in shards if self._talks(s))
                 left = self._wave(shards, attempt)
                 attempt += 1
                 if not left.height:
@@ -209,6 +211,9 @@ class Filling:
                     raise QuotaUnmet(self._why_open(left, attempt))  # hardly anything new is to be had
                 shards = self._commit_open(left, f"attempt {attempt}")
         raise QuotaUnmet(self._why_open(left, attempt))
+
+    def _talks(self, slots: Artifact) -> bool:
+        return self.job.talks and _is_talk(slots)
 
     def _plan(self) -> list[Artifact]:
         key = plan_key(self.job, self.seeds)
@@ -240,7 +245,7 @@ class Filling:
 
     def _wave(self, shards: Sequence[Artifact], attempt: int) -> pl.DataFrame:
         """Return the slots still open after one attempt at each; dedupe follows in shard order, beside the drawing."""
-        shards = sorted(shards, key=_talks)  # stable: those drawn by program first
+        shards = sorted(shards, key=self._talks)  # stable: those drawn by program first
         left = []
         for slots, (candidates, verdicts) in zip(shards, self._attempts(shards, attempt), strict=True):
             self.report.add("verify", verdicts)
@@ -254,8 +259,8 @@ class Filling:
     def _attempts(self, shards: Sequence[Artifact], attempt: int) -> Iterator[tuple[Artifact, Artifact]]:
         """Yield the candidates and the verdicts of each shard: by program in the workers, by talk from here."""
         draws, verifies = self._params(attempt)
-        programs = [s for s in shards if not _talks(s)]
-        talks = [s for s in shards if _talks(s)]
+        programs = [s for s in shards if not self._talks(s)]
+        talks = [s for s in shards if self._talks(s)]
         tasks = [ShardTask(s, draws, verifies, self.store, self.seeds) for s in programs]
         for name in ("draw",) * bool(programs) + ("talk",) * bool(talks) + ("verify", "dedupe"):
             self.report.begin(name, sum(s.rows for s in {"draw": programs, "talk": talks}.get(name, shards)))

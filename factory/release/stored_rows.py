@@ -20,10 +20,11 @@ from factory.skills.tree import UNDEFINED, OutsideDomain, Tree, canonical, effec
 Row = Mapping[str, Any]
 MAX_NUMBERS = 5  # of a Countdown problem
 
+CHAINED = {*TASKS, SEED_PROBLEM.name}
 # What a recipe's trees are made of: a row under another recipe's name would miss its own checks.
 POOLS: Mapping[str, Collection[str]] = {
-    "chains": {*TASKS, SEED_PROBLEM.name},
-    "rephrased": {*TASKS, SEED_PROBLEM.name},
+    "chains": CHAINED,
+    "rephrased": CHAINED,
     "nested": FUNCTIONS,
     "skill-pairs": {*TASKS, *CONSTRAINTS, ALL_OF.name},
     "countdown": SIGNS,

@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
+from factory.teacher.around import Around
 from factory.teacher.protocol import Reply, Request, Teacher
 from factory.teacher.reply_store import ReplyStore
 from factory.teacher.streams import closing
-
-__all__ = ["Cache", "ReplyStore"]
 
 CHUNK = 500  # keys looked up at once
 
@@ -30,37 +29,19 @@ class _Asked:
     theirs: dict[str, Flight] = field(default_factory=dict)
 
 
-class Cache:
+class Cache(Around):
     """Answers from the store, asks `inner` for the rest, and stores each reply before it asks for the next.
 
     A key that is asked for at this moment, by this call or another one on the same store and event loop, is not sent
-    again. Failures of content are stored like replies; failures of transport never are. `hits` counts replies that
-    nothing was sent for, `misses` the requests that were sent.
+    again. Failures of content are stored like replies; failures of transport never are. The store is its owner's to
+    close. `hits` counts replies that nothing was sent for, `misses` the requests that were sent.
     """
 
     def __init__(self, inner: Teacher, store: ReplyStore) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._store = store
         self.hits = 0
         self.misses = 0
-
-    @property
-    def model(self) -> str:
-        """Return the name of the inner teacher's model."""
-        return self._inner.model
-
-    @property
-    def identity(self) -> str:
-        """Return the identity of the inner teacher, which is part of every key."""
-        return self._inner.identity
-
-    async def start(self) -> None:
-        """Start the inner teacher."""
-        await self._inner.start()
-
-    async def close(self) -> None:
-        """Close the inner teacher; the store is its owner's to close, since others may use it too."""
-        await self._inner.close()
 
     async def complete(self, requests: Mapping[str, Request]) -> AsyncIterator[tuple[str, Reply]]:
         """Yield exactly one (id, reply) for each request: first what is stored, then what comes in."""

@@ -13,7 +13,7 @@ import orjson
 
 from factory.artifacts.digest import digest
 from factory.errors import UserError, nearest
-from factory.teacher.protocol import Reply, Request, Usage, no_reply
+from factory.teacher.protocol import Reply, Request, Usage, no_reply, rough_tokens
 
 KEYS = ("contains", "reply")
 FORM = 'a line is {"contains": "text" or ["texts"], "reply": "text" or any JSON value}'
@@ -27,7 +27,7 @@ class Script:
 
     def __call__(self, request: Request) -> str | Reply:
         """Return the reply to a request, or a bad_request failure when no line fits it."""
-        said = text_of(request)
+        said = request.text
         for texts, reply in self.lines:
             if all(text in said for text in texts):
                 return reply
@@ -74,11 +74,6 @@ def _texts(place: str, said: Any) -> tuple[str, ...]:
 
 def _as_text(value: Any) -> str:
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-def text_of(request: Request) -> str:
-    """Return all that a request says, as one text."""
-    return request.prompt if request.prompt is not None else "\n".join(m["content"] for m in request.messages)
 
 
 def answer_by_example(request: Request) -> str | Reply:
@@ -144,7 +139,7 @@ class Fake:
         said = self._answer(request)
         if isinstance(said, Reply):
             return said
-        usage = Usage(_tokens(text_of(request)), _tokens(said))
+        usage = Usage(rough_tokens(len(request.text)), rough_tokens(len(said)))
         reply = Reply(text=said, usage=usage, latency=self._delay, model=self.model)
         return reply if said.strip() else reply.failed("empty", "the reply has no text")
 
@@ -155,7 +150,3 @@ def _answerer(replies: Answer | Mapping[str, Any] | None) -> Answer:
     if isinstance(replies, Mapping):
         return Script(tuple(((text,), _as_text(value)) for text, value in replies.items()))
     return replies
-
-
-def _tokens(text: str) -> int:
-    return -(-len(text) // 4)

@@ -11,7 +11,7 @@ from time import monotonic
 from factory.teacher.model import Price
 from factory.teacher.protocol import Reply, Usage
 
-MILLION, HOUR = 1e6, 3600.0
+HOUR = 3600.0  # seconds
 PATIENCE = 600.0  # seconds without any reply after which nobody waits any longer for what others have set aside
 
 
@@ -95,11 +95,11 @@ class Tally:
                 return
         self.requests += 1
         self.usage += reply.usage
-        self.usd += self.price_of(reply.usage.prompt_tokens, reply.usage.completion_tokens)
+        self.usd += self.price_of(reply.usage)
 
-    def price_of(self, prompt_tokens: float, completion_tokens: float) -> float:
+    def price_of(self, usage: Usage) -> float:
         """Return the USD of so many tokens; 0 where GPU-hours are paid for."""
-        return (prompt_tokens * (self.price.input or 0) + completion_tokens * (self.price.output or 0)) / MILLION
+        return self.price.of(usage) or 0.0
 
     def pass_time(self) -> None:
         """Count the time until now."""

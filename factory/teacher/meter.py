@@ -8,16 +8,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from factory.errors import BudgetSpent
+from factory.teacher.around import Around
 from factory.teacher.ledger import Cost, Ledger, Snapshot
 from factory.teacher.model import Budget, Price
-from factory.teacher.protocol import Reply, Request, Teacher, Usage
+from factory.teacher.protocol import Reply, Request, Teacher, Usage, rough_tokens
 from factory.teacher.streams import Merge, closing
-
-__all__ = ["Ledger", "Meter", "Snapshot"]
 
 TEMPLATE = 64  # tokens that a chat template may put around a prompt
 HANDFUL = 8  # more is handed over when there is room for an eighth of what is in flight
-CHARACTERS = 4  # of a token, where nobody says how many tokens there were
 FIRST = 128  # until it is known, a request is taken to need 1/128 of a budget for GPU-hours
 
 
@@ -30,7 +28,7 @@ class _Call:
     reserved: dict[str, Cost] = field(default_factory=dict)
 
 
-class Meter:
+class Meter(Around):
     """Counts what `inner` is paid for, and hands it no request that could pass the budget.
 
     The worst case of a request is set aside before it is handed over, until its reply says what it did cost: all its
@@ -50,30 +48,12 @@ class Meter:
         *,
         count: Callable[[Request], int] | None = None,
     ) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._budget = budget
         self._ledger = ledger or Ledger()
         self._tally = self._ledger.open_tally(price)
         self._count = count or estimated_prompt_tokens
         self._ratio, self._extra = 1.0, 0
-
-    @property
-    def model(self) -> str:
-        """Return the name of the inner teacher's model."""
-        return self._inner.model
-
-    @property
-    def identity(self) -> str:
-        """Return the identity of the inner teacher."""
-        return self._inner.identity
-
-    async def start(self) -> None:
-        """Start the inner teacher."""
-        await self._inner.start()
-
-    async def close(self) -> None:
-        """Close the inner teacher."""
-        await self._inner.close()
 
     def snapshot(self) -> Snapshot:
         """Return what this meter has counted until now."""
@@ -168,7 +148,7 @@ class Meter:
         if tally.price.gpu_hour and budget.usd:
             usd = tally.usd / tally.requests if tally.requests else budget.usd / FIRST
         else:
-            usd = tally.price_of(prompt, completion)
+            usd = tally.price_of(Usage(prompt, completion))
         return Cost(prompt + completion, usd)
 
     def _learn(self, request: Request, reply: Reply) -> None:
@@ -202,7 +182,7 @@ class Meter:
 
 def estimated_prompt_tokens(request: Request) -> int:
     """Return a third of a request's UTF-8 bytes, rounded up: more than a tokenizer makes of nearly any text."""
-    return max(1, -(-len(_prompt(request).encode()) // 3))
+    return max(1, -(-len(request.text.encode()) // 3))
 
 
 def with_usage(request: Request, reply: Reply) -> Reply:
@@ -213,16 +193,8 @@ def with_usage(request: Request, reply: Reply) -> Reply:
     written = len(reply.text) + len(reply.reasoning or "")
     if reply.usage.tokens or not written:
         return reply
-    completion = min(_tokens(written), request.sampling.max_tokens)
-    return replace(reply, usage=Usage(_tokens(len(_prompt(request))), completion))
-
-
-def _tokens(characters: int) -> int:
-    return max(1, -(-characters // CHARACTERS))
-
-
-def _prompt(request: Request) -> str:
-    return request.prompt if request.prompt is not None else "".join(m["content"] for m in request.messages)
+    completion = min(rough_tokens(written), request.sampling.max_tokens)
+    return replace(reply, usage=Usage(max(1, rough_tokens(len(request.text))), completion))
 
 
 def _said(cost: Cost, budget: Budget) -> str:

@@ -25,7 +25,7 @@ class SamplingSpec(Strict):
     temperature: float | None = Field(default=None, ge=0, le=2, description="Randomness of the replies.")
     top_p: float | None = Field(default=None, gt=0, le=1, description="Share of the likeliest tokens to draw from.")
     max_tokens: int | None = Field(default=None, ge=1, description="Largest reply; reasoning models need thousands.")
-    stop: list[str] | None = Field(default=None, description="Texts that end a reply.")
+    stop: tuple[str, ...] | None = Field(default=None, description="Texts that end a reply.")
     seed: int | None = Field(default=None, ge=0, lt=2**31, description="For engines that honour one.")
 
 

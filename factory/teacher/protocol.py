@@ -52,6 +52,11 @@ class Request:
     role: Role = "author"
     example: str = ""
 
+    @property
+    def text(self) -> str:
+        """Return all that the request says, as one text."""
+        return self.prompt if self.prompt is not None else "".join(message["content"] for message in self.messages)
+
     def key(self, model: str) -> str:
         """Return the digest of all that a reply depends on, given the identity of the model."""
         s = self.sampling
@@ -64,6 +69,14 @@ class Request:
             schema=self.schema,
             logprobs=self.logprobs,
         )
+
+
+CHARACTERS = 4  # of a token of English, where neither a tokenizer nor a server says how many tokens there are
+
+
+def rough_tokens(characters: int) -> int:
+    """Return about how many tokens so many characters are."""
+    return -(-characters // CHARACTERS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ import orjson
 from factory.errors import UserError
 from factory.teacher.protocol import Failure, Reply, Request, Usage
 
+PLACE = Path("cache") / "replies.sqlite"  # under the outputs root
 OURS = 0x534B4641  # "SKFA", SQLite's application_id
 VERSION = 1  # SQLite's user_version
 SECONDS_TO_WAIT = 60  # for another process that is writing

@@ -12,18 +12,17 @@ from factory.errors import MissingExtra, Waiting
 from factory.teacher.batch_file import BatchFile
 from factory.teacher.cache import Cache
 from factory.teacher.fake import Fake, read_script
+from factory.teacher.ledger import Ledger
 from factory.teacher.loop import Loop
-from factory.teacher.meter import Ledger, Meter
+from factory.teacher.meter import Meter
 from factory.teacher.model import SamplingSpec, TeacherSpec
 from factory.teacher.protocol import Role, Teacher
-from factory.teacher.reply_store import ReplyStore
+from factory.teacher.reply_store import PLACE, ReplyStore
 from factory.teacher.router import Router
 from factory.teacher.structured import Structured
 
 if TYPE_CHECKING:
     from factory.teacher.vllm_engine import Engine
-
-CACHE = Path("cache") / "replies.sqlite"
 
 
 @dataclass(slots=True)
@@ -75,7 +74,7 @@ def open_session(
     if judge:
         specs["judge"] = judge
     with ExitStack() as stack:
-        store, ledger, loop = stack.enter_context(closing(ReplyStore(out / CACHE))), Ledger(), Loop()
+        store, ledger, loop = stack.enter_context(closing(ReplyStore(out / PLACE))), Ledger(), Loop()
         stack.callback(loop.close)
         places = {r: Place(base, out, store.recall(spec.model, _where(spec)), tell) for r, spec in specs.items()}
         ends = {role: back_end(spec, places[role]) for role, spec in specs.items()}

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from factory.artifacts.digest import canonical_json
 from factory.errors import MissingExtra
+from factory.teacher.around import Around
 from factory.teacher.protocol import Reply, Request, Teacher
 from factory.teacher.streams import closing
 from schemas.table import Table
@@ -27,7 +28,7 @@ REPAIR = (
 )
 
 
-class Structured:
+class Structured(Around):
     """Gives the replies to requests with a schema their `parsed` value, or the failure `unparsable`.
 
     The text must be JSON of the schema as it stands: no code fence is stripped, nothing is searched for. A text that
@@ -36,27 +37,9 @@ class Structured:
     """
 
     def __init__(self, inner: Teacher, repairs: int = 1) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._repairs = repairs
         self.repaired = 0
-
-    @property
-    def model(self) -> str:
-        """Return the name of the inner teacher's model."""
-        return self._inner.model
-
-    @property
-    def identity(self) -> str:
-        """Return the identity of the inner teacher."""
-        return self._inner.identity
-
-    async def start(self) -> None:
-        """Start the inner teacher."""
-        await self._inner.start()
-
-    async def close(self) -> None:
-        """Close the inner teacher."""
-        await self._inner.close()
 
     async def complete(self, requests: Mapping[str, Request]) -> AsyncIterator[tuple[str, Reply]]:
         """Yield exactly one (id, reply) for each request; ValueError, before anything is asked, for a bad schema."""

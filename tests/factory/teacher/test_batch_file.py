@@ -14,8 +14,9 @@ import pytest
 from factory.errors import UserError, Waiting
 from factory.teacher import batch_file
 from factory.teacher.batch_file import BatchFile
-from factory.teacher.cache import Cache, ReplyStore
+from factory.teacher.cache import Cache
 from factory.teacher.protocol import Reply, Request, Sampling, Teacher, Usage
+from factory.teacher.reply_store import ReplyStore
 from factory.teacher.wire import batch_line
 
 

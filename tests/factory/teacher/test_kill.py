@@ -28,7 +28,8 @@ PLANTED = "sk-planted-0123456789abcdef"
 RUN = """
 import asyncio, json, os, sys
 from pathlib import Path
-from factory.teacher.cache import Cache, ReplyStore
+from factory.teacher.cache import Cache
+from factory.teacher.reply_store import ReplyStore
 from factory.teacher.openai_http import OpenAIHttp
 from factory.teacher.protocol import Request
 

@@ -13,12 +13,13 @@ from hypothesis import strategies as st
 from factory.errors import BudgetSpent, UserError
 from factory.teacher import ledger as ledgers
 from factory.teacher.batch_file import BatchFile
-from factory.teacher.cache import Cache, ReplyStore
+from factory.teacher.cache import Cache
 from factory.teacher.fake import Fake
 from factory.teacher.ledger import Cost, Ledger
 from factory.teacher.meter import Meter, estimated_prompt_tokens, with_usage
 from factory.teacher.model import Budget, Price
 from factory.teacher.protocol import Reply, Request, Sampling, Teacher, Usage, no_reply
+from factory.teacher.reply_store import ReplyStore
 from factory.teacher.streams import closing
 
 

@@ -15,7 +15,8 @@ from factory.jobs.model import parse_teacher
 from factory.teacher.fake import Answer, Fake, answer_by_example
 from factory.teacher.model import SamplingSpec
 from factory.teacher.protocol import Reply, Request, Role, Sampling, no_reply
-from factory.teacher.session import BACK_ENDS, CACHE, Place, Session, back_end, open_session
+from factory.teacher.reply_store import PLACE
+from factory.teacher.session import BACK_ENDS, Place, Session, back_end, open_session
 from factory.teacher.streams import closing
 
 AUTHOR: dict[str, Any] = {"kind": "fake", "model": "a"}
@@ -91,7 +92,7 @@ def test_another_session_finds_the_replies(opened: Sessions, monkeypatch: pytest
         assert session.ledger.snapshot().requests == 0
         assert session.caches["author"].hits == 9
     assert [len(fake.asked) for fake in fakes] == [9, 0]
-    assert (tmp_path / "out" / CACHE).is_file()
+    assert (tmp_path / "out" / PLACE).is_file()
 
 
 def test_what_the_author_was_asked_is_no_reply_of_another_model(

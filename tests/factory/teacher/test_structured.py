@@ -11,9 +11,10 @@ import pytest
 from pydantic import BaseModel, Field
 
 from factory.errors import MissingExtra
-from factory.teacher.cache import Cache, ReplyStore
+from factory.teacher.cache import Cache
 from factory.teacher.fake import Fake
 from factory.teacher.protocol import NoReply, Reply, Request, Usage, no_reply
+from factory.teacher.reply_store import ReplyStore
 from factory.teacher.structured import Structured, bounded, compiled, parse, repair_of, schema_of
 from schemas.table import Table
 

@@ -154,7 +154,7 @@ def _converse(conversation: Conversation, job: Job, counts: dict[Role, tuple[Cou
 
 
 def _asked(request: Request, count: Count) -> Asked:
-    said = sum(count(message["content"]) for message in request.messages)
+    said = sum(map(count, request.said))
     return Asked(1, Usage(said, count(request.example)), request.sampling.max_tokens)
 
 

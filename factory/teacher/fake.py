@@ -27,7 +27,7 @@ class Script:
 
     def __call__(self, request: Request) -> str | Reply:
         """Return the reply to a request, or a bad_request failure when no line fits it."""
-        said = request.text
+        said = "\n".join(request.said)
         for texts, reply in self.lines:
             if all(text in said for text in texts):
                 return reply
@@ -139,7 +139,7 @@ class Fake:
         said = self._answer(request)
         if isinstance(said, Reply):
             return said
-        usage = Usage(rough_tokens(len(request.text)), rough_tokens(len(said)))
+        usage = Usage(rough_tokens(len("\n".join(request.said))), rough_tokens(len(said)))
         reply = Reply(text=said, usage=usage, latency=self._delay, model=self.model)
         return reply if said.strip() else reply.failed("empty", "the reply has no text")
 

@@ -182,7 +182,7 @@ class Meter(Around):
 
 def estimated_prompt_tokens(request: Request) -> int:
     """Return a third of a request's UTF-8 bytes, rounded up: more than a tokenizer makes of nearly any text."""
-    return max(1, -(-len(request.text.encode()) // 3))
+    return max(1, -(-sum(len(text.encode()) for text in request.said) // 3))
 
 
 def with_usage(request: Request, reply: Reply) -> Reply:
@@ -194,7 +194,7 @@ def with_usage(request: Request, reply: Reply) -> Reply:
     if reply.usage.tokens or not written:
         return reply
     completion = min(rough_tokens(written), request.sampling.max_tokens)
-    return replace(reply, usage=Usage(max(1, rough_tokens(len(request.text))), completion))
+    return replace(reply, usage=Usage(max(1, rough_tokens(sum(map(len, request.said)))), completion))
 
 
 def _said(cost: Cost, budget: Budget) -> str:

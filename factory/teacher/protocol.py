@@ -53,9 +53,9 @@ class Request:
     example: str = ""
 
     @property
-    def text(self) -> str:
-        """Return all that the request says, as one text."""
-        return self.prompt if self.prompt is not None else "".join(message["content"] for message in self.messages)
+    def said(self) -> tuple[str, ...]:
+        """Return all texts that the request says: its prompt, or what its messages hold."""
+        return (self.prompt,) if self.prompt is not None else tuple(message["content"] for message in self.messages)
 
     def key(self, model: str) -> str:
         """Return the digest of all that a reply depends on, given the identity of the model."""

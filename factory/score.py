@@ -13,6 +13,8 @@ of a reply and compares it with the gold; it says None, never 0, where the verif
     boolean      true or yes, false or no
     expression   {"numbers": [3, 8], "target": 24}: each number once, + - * / and brackets, any way to the target
     constraints  {"checks": [{"check": NAME, "skill": SKILL, ...}]}: all of CHECKS named; partial credit per skill
+    rubric       a text that judges graded: the gold is one good reply; None for any other that breaks none of {"checks"}
+    abstain      the reply says that something is missing, names one of {"names": [...]}, and gives no answer
 
     python score.py VERIFIERS.jsonl ANSWERS.jsonl     lines {"id", "verifier"} and {"id", "answer"}
 """
@@ -858,6 +860,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], Passes]] = {
     "word_count": (("n",), lambda t, p: len(_words(t)) == p["n"]),
     "min_words": (("n",), lambda t, p: len(_words(t)) >= p["n"]),
     "max_words": (("n",), lambda t, p: len(_words(t)) <= p["n"]),
+    "max_sentences": (("n",), lambda t, p: _sentences(t) <= p["n"]),
     "sentence_count": (("n",), lambda t, p: _sentences(t) == p["n"]),
     "line_count": (("n",), lambda t, p: len(_lines(t)) == p["n"]),
     "paragraph_count": (("n",), lambda t, p: _paragraphs(t) == p["n"]),
@@ -1009,6 +1012,47 @@ def _violations(gold: str, args: Args) -> Iterator[str]:
     yield "0"
 
 
+# ------------------------------------------------------------------------------------- texts that no gold decides
+
+
+def _check_rubric(text: str, gold: str, args: Args) -> Score:
+    if args.get("checks") and text and (found := _check_constraints(text, text, args)).value != 1.0:
+        return found
+    if not text or text == gold.strip():
+        return _right() if text else _wrong("empty")
+    raise Undecided("only a judge can tell what this text is worth")
+
+
+def _break_rubric(gold: str, args: Args) -> str:
+    return _break_constraints(gold, args) if args.get("checks") else ""
+
+
+_NOT = r"(?:can(?:not|'t|’t| not)|could ?n[o'’]t|unable|impossible|no way|not possible|isn['’]t possible|not able)"
+_ABSTAINS = re.compile(
+    _NOT + r"\b[^.!?\n]{0,80}\b(?:determin|answer|solv|comput|know|say|tell|calculat|work|find|decid|establish|figure)"
+    r"|\b(?:not|never|n['’]t)\s+(?:\w+\s+){0,2}(?:given|stated|specified|provided|mentioned|enough|sufficient|defined|said|"
+    r"say|state|give|tell|specify|provide|mention|define)\b"
+    r"|\b(?:missing|insufficient|undetermined|indeterminate|unspecified|lacks?|without knowing|no information)\b",
+    re.I,
+)
+
+
+def _check_abstain(text: str, gold: str, args: Args) -> Score:
+    names = args.get("names", [])
+    if not _TEXTS[1](names):
+        raise Undecided(f"args: names is not {_TEXTS[0]}: {names!r}")
+    marker = _last_marker(text)
+    if not _ABSTAINS.search(text[marker.end() :] if marker else text):
+        return _wrong("it gives an answer" if marker else "it does not say that something is missing")
+    if names and not any(_times(text, name) for name in names):
+        return _wrong("it does not name what is missing")
+    return _right()
+
+
+def _break_abstain(gold: str, args: Args) -> str:
+    return f"{gold}\nAnswer: 42"
+
+
 # ----------------------------------------------------------------------------------------------------- the kinds
 
 KINDS: dict[str, Kind] = {
@@ -1022,6 +1066,8 @@ KINDS: dict[str, Kind] = {
     "boolean": Kind(_check_boolean, _break_boolean, False),
     "expression": Kind(_check_expression, _break_expression, False),
     "constraints": Kind(_check_constraints, _break_constraints, True, whole=True),
+    "rubric": Kind(_check_rubric, _break_rubric, True, whole=True),
+    "abstain": Kind(_check_abstain, _break_abstain, True, whole=True),
 }
 
 

@@ -9,7 +9,7 @@ from schemas.table import Table
 
 SAMPLES = Table(
     name="samples",
-    version=1,
+    version=2,
     columns={**CANDIDATES.columns, "effective_depth": pl.Int64()},
     rules=CANDIDATES.rules,
 )

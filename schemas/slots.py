@@ -9,7 +9,7 @@ from schemas.table import Table
 
 SLOTS = Table(
     name="slots",
-    version=1,
+    version=2,
     columns={
         "id": pl.String(),  # entry/cell/split/ordinal: stays the same when other cells grow
         "slot": pl.Int64(),  # place in the release
@@ -20,6 +20,7 @@ SLOTS = Table(
         "split": SPLIT,
         "skills": STRINGS,
         "parents": STRINGS,  # seeds to build on, by id
+        "pair": pl.String(),  # of a row and its twin, which share their random numbers; else empty
         "replan": pl.Int64(),  # how often the slot was planned anew inside its cell
     },
     rules={"level_positive": pl.col("level") > 0, "skills_planned": pl.col("skills").list.len() > 0},

@@ -23,6 +23,8 @@ def arrow_type(dtype: pl.DataType) -> pa.DataType:
         return pa.struct([pa.field(f.name, arrow_type(f.dtype)) for f in dtype.fields])  # type: ignore[arg-type]
     if isinstance(dtype, pl.Int64):
         return pa.int64()
+    if isinstance(dtype, pl.Float64):
+        return pa.float64()
     return pa.large_string()
 
 

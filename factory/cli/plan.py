@@ -10,13 +10,12 @@ import click
 
 from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option, model_option, set_option, teacher_option
-from factory.cli.trial import attempt, trial_seeds
+from factory.cli.trial import attempt, trial_sources
 from factory.jobs.engine import default_workers
 from factory.jobs.estimate import SAMPLED, Estimate, estimate
 from factory.jobs.model import Job, JobFile, load_job
 from factory.jobs.plan import SHARD_ROWS, Quota, apportion, quotas
-from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank
+from factory.recipes.recipe import Sources
 
 BUDGET = 1.2  # seconds of drawing and verifying, all recipes together
 FIRST, GROWTH = 16, 4
@@ -58,11 +57,11 @@ def plan(job: str, overrides: tuple[str, ...], teacher: str | None, model: str |
     """
     file = load_job(job, overrides, teacher, model)
     planned = quotas(file.job)
-    with trial_seeds(file) as seeds:
+    with trial_sources(file) as sources:
         rates = [
-            _measure(file.job, e, rows, seeds) for e, rows in enumerate(_rows_of(file.job)) if _by_program(file, e)
+            _measure(file.job, e, rows, sources) for e, rows in enumerate(_rows_of(file.job)) if _by_program(file, e)
         ]
-        asks = estimate(file.job, seeds, file.base) if file.job.talks else None
+        asks = estimate(file.job, sources, file.base) if file.job.talks else None
     if as_json:
         emit(_as_json(file.job, planned, rates) | ({"teacher": asks.as_json()} if asks else {}))
         return
@@ -81,7 +80,7 @@ def plan(job: str, overrides: tuple[str, ...], teacher: str | None, model: str |
 
 
 def _by_program(file: JobFile, entry: int) -> bool:
-    return RECIPES[file.job.recipes[entry].recipe].talk is None
+    return not file.job.asks(entry)
 
 
 def _told_of_teacher(job: Job, asks: Estimate) -> str:
@@ -106,13 +105,13 @@ def _rows_of(job: Job) -> list[int]:
     return apportion(job.rows, [entry.share for entry in job.recipes])
 
 
-def _measure(job: Job, entry: int, rows: int, seeds: SeedBank | None) -> Rate:
+def _measure(job: Job, entry: int, rows: int, sources: Sources) -> Rate:
     """Return the rate of one line of `recipes`, from trials that grow until its share of the time is used up."""
-    attempt(job, entry, 1, seeds)  # fills caches, which a build fills once
+    attempt(job, entry, 1, sources)  # fills caches, which a build fills once
     budget, size, turn = BUDGET / len(job.recipes), FIRST, 0
     attempts, passed, seconds, reasons = 0, 0, 0.0, Counter[str]()
     while turn == 0 or seconds * (1 + GROWTH) < budget:  # the next trial takes about GROWTH times what was used
-        trial = attempt(job, entry, size, seeds, turn)
+        trial = attempt(job, entry, size, sources, turn)
         attempts += trial.attempts
         passed += trial.passed.height
         seconds += trial.seconds

@@ -9,13 +9,12 @@ import polars as pl
 
 from factory.cli.console import say
 from factory.cli.options import set_option
-from factory.cli.trial import attempt, cells_of, trial_seeds
+from factory.cli.trial import attempt, cells_of, trial_sources
 from factory.errors import QuotaUnmet
 from factory.jobs.estimate import sampled
 from factory.jobs.model import Job, load_job
 from factory.jobs.talk import request_of
-from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank
+from factory.recipes.recipe import Sources
 from factory.teacher.model import SamplingSpec
 
 TURNS = 10
@@ -32,19 +31,19 @@ def preview(job: str, count: int, overrides: tuple[str, ...]) -> None:
     talks to a teacher it shows what would be asked first; nobody is asked.
     """
     file = load_job(job, overrides)
-    with trial_seeds(file) as seeds:
-        for entry, params in enumerate(file.job.recipes):
-            if RECIPES[params.recipe].talk:
-                _show_asks(file.job, entry, count, seeds)
+    with trial_sources(file) as sources:
+        for entry in range(len(file.job.recipes)):
+            if file.job.asks(entry):
+                _show_asks(file.job, entry, count, sources)
                 continue
-            for row in _draw(file.job, entry, count, seeds):
+            for row in _draw(file.job, entry, count, sources):
                 show_row(row)
 
 
-def _show_asks(job: Job, entry: int, count: int, seeds: SeedBank | None) -> None:
+def _show_asks(job: Job, entry: int, count: int, sources: Sources) -> None:
     """Write what a teacher would be asked first about a few rows; nobody is asked."""
     wanted = job.teacher.sampling if job.teacher else SamplingSpec()
-    asked = [c for c in sampled(job, entry, TURNS * count, seeds) if c.is_open]
+    asked = [c for c in sampled(job, entry, TURNS * count, sources) if c.is_open]
     for conversation in asked[:count]:
         for ask in conversation.asks:
             say(f"== {job.recipes[entry].recipe}: asks the {ask.role} with {ask.prompt}")
@@ -52,12 +51,12 @@ def _show_asks(job: Job, entry: int, count: int, seeds: SeedBank | None) -> None
                 say(f"-- {message['role']}\n{message['content']}\n")
 
 
-def _draw(job: Job, entry: int, count: int, seeds: SeedBank | None) -> list[dict[str, Any]]:
+def _draw(job: Job, entry: int, count: int, sources: Sources) -> list[dict[str, Any]]:
     """Return rows of one line of `recipes` from as many of its cells as there are rows."""
     cells = cells_of(job, entry)
     passed: list[pl.DataFrame] = []
     for turn in range(TURNS):
-        trial = attempt(job, entry, cells * -(-2 * count // cells), seeds, turn)
+        trial = attempt(job, entry, cells * -(-2 * count // cells), sources, turn)
         passed.append(trial.passed)
         if sum(frame.height for frame in passed) >= count:
             break

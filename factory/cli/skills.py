@@ -12,6 +12,8 @@ import yaml
 from factory.artifacts.digest import Rng, row_rng
 from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option
+from factory.cli.skills_extract import extract, merge
+from factory.cli.skills_graph import graph
 from factory.errors import UserError, nearest
 from factory.skills.domains import TOP_LEVEL, Letters
 from factory.skills.library import CONSTRAINTS, SKILLS, find_skill, fingerprint, held_out
@@ -24,6 +26,11 @@ SECOND = Letters(3, 6)  # the second text of string functions that take two
 @click.group()
 def skills() -> None:
     """List, show and sample the executable skills."""
+
+
+skills.add_command(extract)
+skills.add_command(merge)
+skills.add_command(graph)
 
 
 @skills.command("list")

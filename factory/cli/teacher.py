@@ -13,6 +13,7 @@ from factory.cli.options import json_option, model_option, out_option, teacher_o
 from factory.errors import MissingExtra, UserError
 from factory.jobs.model import load_job, parse_teacher
 from factory.teacher.model import TeacherSpec, redirected
+from factory.teacher.protocol import AUTHOR
 
 if TYPE_CHECKING:
     from factory.teacher.check import Finding
@@ -80,8 +81,8 @@ def _specs(job: str | None, where: str | None, model: str | None) -> tuple[dict[
         file = load_job(job, (), where, model)
         if file.job.teacher is None:
             raise UserError(f"the job {job} names no teacher: add `teacher:` to it, or give --teacher URL --model NAME")
-        judge = {"judge": file.job.judge} if file.job.judge else {}
-        return {"teacher": file.job.teacher, **judge}, file.base
+        models = file.job.models
+        return {"teacher": models.pop(AUTHOR), **models}, file.base
     if where is None:
         raise UserError("say whom to check: a job with a teacher, or --teacher URL --model NAME")
     return {"teacher": parse_teacher(redirected(None, where, model))}, Path()

@@ -15,10 +15,11 @@ import polars as pl
 from factory.artifacts.store import Store
 from factory.gates.verify import verify
 from factory.jobs.draw import draw
-from factory.jobs.model import Job, JobFile
+from factory.jobs.model import Job, JobFile, SkillSource
 from factory.jobs.plan import plan
+from factory.recipes.recipe import Sources
 from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank, import_seeds
+from factory.seeds.sources import bring_files, needed
 from factory.skills.library import Library
 from schemas.candidates import CANDIDATES
 from schemas.verdicts import VERDICTS
@@ -35,13 +36,17 @@ class Trial:
 
 
 @contextmanager
-def trial_seeds(file: JobFile) -> Iterator[SeedBank | None]:
-    """Yield the job's seeds, kept in a temporary folder meanwhile; None when it has none."""
-    if file.job.seeds is None:
-        yield None
-        return
+def trial_sources(file: JobFile) -> Iterator[Sources]:
+    """Yield what the job builds on, kept in a temporary folder meanwhile.
+
+    Skills that a teacher has yet to find are stood in for by the shipped list.
+    """
     with TemporaryDirectory(prefix="factory-") as folder:
-        yield SeedBank(import_seeds(file.job.seeds, file.base, Store(Path(folder))))
+        brought = bring_files(file, Store(Path(folder)))
+        if "skills" in needed(file.job) and brought.sources.skills is None:
+            shipped = JobFile(file.job.model_copy(update={"skills": SkillSource()}), file.base)
+            brought = bring_files(shipped, Store(Path(folder)))
+        yield brought.sources
 
 
 def cells_of(job: Job, entry: int) -> int:
@@ -50,13 +55,13 @@ def cells_of(job: Job, entry: int) -> int:
     return len(RECIPES[params.recipe].cells(params))
 
 
-def attempt(job: Job, entry: int, rows: int, seeds: SeedBank | None, turn: int = 0) -> Trial:
+def attempt(job: Job, entry: int, rows: int, sources: Sources, turn: int = 0) -> Trial:
     """Return one attempt at `rows` slots of one line of `recipes`; another turn plans and draws other rows."""
     alone = job.recipes[entry].model_copy(update={"share": 1.0})
-    slots = plan(job.model_copy(update={"recipes": [alone], "rows": rows, "seed": job.seed + turn}), seeds)
+    slots = plan(job.model_copy(update={"recipes": [alone], "rows": rows, "seed": job.seed + turn}), sources)
     params = {"name": job.name, "seed": job.seed, "attempt": turn, "entries": [alone.model_dump(mode="json")]}
     start = time.perf_counter()
-    candidates, dropped = CANDIDATES.split(draw(slots, params, library=Library(), seeds=seeds))
+    candidates, dropped = CANDIDATES.split(draw(slots, params, library=Library(), sources=sources))
     verdicts, failed = VERDICTS.split(verify(candidates, params, library=Library()))
     seconds = time.perf_counter() - start
     reasons = Counter(

@@ -21,12 +21,13 @@ from factory.dedupe.minhash import NEAREST, summary
 from factory.errors import BudgetSpent, MissingExtra, QuotaUnmet, UserError, Waiting
 from factory.jobs.engine import Engine
 from factory.jobs.estimate import Estimate, estimate
+from factory.jobs.judging import Bench, drift_of, last_judging, take_seats
 from factory.jobs.model import Job, JobFile
 from factory.jobs.report import Report
+from factory.jobs.talk import Judges
 from factory.jobs.waves import Filling, Made, sample_shards
-from factory.recipes.registry import RECIPES
 from factory.release.export import REJECTS, Contents, export
-from factory.seeds.bank import SeedBank, import_seeds
+from factory.seeds.sources import Brought, bring_files, bring_skills, needed
 from factory.selection.embed import BLOCK, EMBED, MiniLM, require_embed
 from factory.selection.mini import RANDOM_DRAWS, SELECT_MINI, Vectors, against_random
 from schemas.release import POOL
@@ -34,7 +35,7 @@ from schemas.release import POOL
 if TYPE_CHECKING:
     from factory.teacher.session import Session
 
-TOLD_STAGES = ("seeds", "plan", "draw", "talk", "verify", "dedupe", "samples")
+TOLD_STAGES = ("seeds", "skills", "documents", "instructions", "plan", "draw", "talk", "verify", "dedupe", "samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Built:
     seconds: float
     stages: list[dict[str, Any]]
     teacher: dict[str, Any] | None = None  # requests, tokens and money: planned, and paid in this run
+    judging: dict[str, Any] | None = None  # how the judges did on gold rows, and how that moved since the last run
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -60,7 +62,7 @@ class Built:
             "ending": self.ending,
             "seconds": round(self.seconds, 3),
             "stages": self.stages,
-        } | ({"teacher": self.teacher} if self.teacher else {})
+        } | {name: told for name in ("teacher", "judging") if (told := getattr(self, name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,22 +85,24 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     if job.mini.rows:
         require_embed("the mini split (or set mini.rows=0)")
     store = Store(_writable(out) / "artifacts")
-    seeds = import_seeds(job.seeds, file.base, store) if job.seeds else None
-    if seeds:
-        report.add("seeds", seeds)
-    bank = SeedBank(seeds) if seeds else None
-    planned = estimate(job, bank, file.base) if job.talks else None
+    brought, planned = bring_files(file, store), None
     with _session(file, out, report) as session:
         try:
-            made = Filling(job, store, engine, report, bank, session).run()
+            brought = _extracted(brought, file, store, session, report)
+            planned = estimate(job, brought.sources, file.base) if job.talks else None
+            bench = take_seats(job, session) if session else Bench(Judges())
+            made = Filling(job, store, engine, report, brought.sources, session, bench).run()
         except BaseException as error:
             _record_end(job, error, _spent(planned, session), report, time.perf_counter() - start, out)
             raise
     samples = sample_shards(made, job.rows, store, engine, report)
     mini, variety = _measure_variety(job, samples, store, engine, report)
     turns = [wave.turns for wave in made if wave.turns]
-    facts = _seed_facts(file, seeds)
-    contents = Contents(job, samples, _rejects(seeds, made), mini, _told(report), variety, facts, turns)
+    facts = _seed_facts(file, brought.seeds)
+    skills = brought.sources.skills
+    rejects = _rejects(list(brought.artifacts.values()), made)
+    told = _told(report)
+    contents = Contents(job, samples, rejects, mini, told, variety, facts, turns, skills, bench.as_json())
     report.begin("release", job.rows)
     with report.timed("release") as entry:
         release, fresh = export(contents, out / "releases")
@@ -108,9 +112,22 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     stages = [s.as_json() for s in report.stages.values()]
     seconds = time.perf_counter() - start
     spent = _spent(planned, session)
-    built = Built(release, job.name, job.release.version, job.rows, "filled", seconds, stages, spent)
+    judging = {"gold_rows": bench.as_json(), "drift": drift_of(bench, last_judging(job.name, out))}
+    judging = judging if bench.calibrations else {}
+    built = Built(release, job.name, job.release.version, job.rows, "filled", seconds, stages, spent, judging)
     _write_run_record(job.name, built.as_json(), out)
     return built
+
+
+def _extracted(brought: Brought, file: JobFile, store: Store, session: Session | None, report: Report) -> Brought:
+    """Return what was brought, with the language skills that a teacher finds where the job wants that."""
+    if session is not None and "skills" in needed(file.job) and file.job.skills.asks:
+        from factory.jobs.find_skills import find_skills
+
+        brought = bring_skills(brought, file, store, lambda: find_skills(file, session, report.watcher))
+    for artifact in brought.artifacts.values():
+        report.add(artifact.stage, artifact)
+    return brought
 
 
 @contextmanager
@@ -162,7 +179,7 @@ def _actual(session: Session) -> dict[str, Any]:
 
 def _require_teacher(job: Job) -> None:
     """Raise UserError when a recipe needs a teacher and the job names none."""
-    talking = [entry.recipe for entry in job.recipes if RECIPES[entry.recipe].talk]
+    talking = [entry.recipe for i, entry in enumerate(job.recipes) if job.asks(i)]
     if talking and job.teacher is None:
         raise UserError(
             f"recipe '{talking[0]}' talks to a teacher, and the job names none: add `teacher: {{model: NAME, base_url:"
@@ -232,11 +249,11 @@ def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
     return store.find("pool", key) or store.commit("pool", key, frame, pl.DataFrame(), {"stage": "pool"})
 
 
-def _rejects(seeds: Artifact | None, waves: Sequence[Made]) -> pl.DataFrame:
+def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame:
     """Return every row that left the line: id, stage, reason, twin; in the order of stages, waves and shards."""
-    made = [seeds] if seeds else []
-    for column in ("candidates", "verdicts", "kept"):
-        made += [getattr(wave, column) for wave in waves]
+    made = list(brought)
+    for column in ("candidates", "verdicts", "deduped", "kept"):
+        made += [artifact for wave in waves if (artifact := getattr(wave, column))]
     frames = []
     for artifact in made:
         if artifact.rejects:

@@ -19,11 +19,10 @@ import orjson
 from factory.errors import UserError
 from factory.jobs.model import Job
 from factory.jobs.plan import apportion, plan
-from factory.jobs.talk import Conversation, conversations, request_of
-from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank
+from factory.jobs.talk import Conversation, Judges, conversations, request_of
+from factory.recipes.recipe import Sources
 from factory.teacher.model import Price, SamplingSpec, TeacherSpec
-from factory.teacher.protocol import CHARACTERS, ROLES, Reply, Request, Role, Usage, rough_tokens
+from factory.teacher.protocol import AUTHOR, CHARACTERS, Reply, Request, Role, Usage, rough_tokens
 
 SAMPLED = 16  # conversations of each recipe that talks
 
@@ -98,15 +97,15 @@ class Estimate:
         }
 
 
-def estimate(job: Job, seeds: SeedBank | None, base: Path) -> Estimate:
+def estimate(job: Job, sources: Sources, base: Path) -> Estimate:
     """Return what a job will ask of its teachers; nothing is asked for it."""
-    specs = {role: job.teacher_of(role) for role in ROLES}
+    specs = {role: job.teacher_of(role) for role in (AUTHOR, *job.judges)}
     counts = {role: counter(spec, base) for role, spec in specs.items()}
     total: dict[Role, Asked] = {}
     variance = 0.0
     for entry, rows in enumerate(apportion(job.rows, [e.share for e in job.recipes])):
-        if rows and RECIPES[job.recipes[entry].recipe].talk:
-            held = [_converse(c, job, counts) for c in sampled(job, entry, SAMPLED, seeds)]
+        if rows and job.asks(entry):
+            held = [_converse(c, job, counts) for c in sampled(job, entry, SAMPLED, sources)]
             variance += rows**2 * _variance([sum(a.usage.tokens for a in one.values()) for one in held])
             for role, asked in _together(held).items():
                 total.setdefault(role, Asked()).add(asked.scaled(rows / len(held)))
@@ -125,12 +124,12 @@ def _together(held: list[dict[Role, Asked]]) -> dict[Role, Asked]:
     return out
 
 
-def sampled(job: Job, entry: int, rows: int, seeds: SeedBank | None) -> list[Conversation]:
+def sampled(job: Job, entry: int, rows: int, sources: Sources) -> list[Conversation]:
     """Return conversations about a few slots of one line of `recipes`, none of them answered."""
     alone = job.recipes[entry].model_copy(update={"share": 1.0})
-    slots = plan(job.model_copy(update={"recipes": [alone], "rows": rows}), seeds)
+    slots = plan(job.model_copy(update={"recipes": [alone], "rows": rows}), sources)
     params = {"name": job.name, "seed": job.seed, "attempt": 0, "entries": [alone.model_dump(mode="json")]}
-    return conversations(slots, params, seeds)
+    return conversations(slots, params, sources)
 
 
 def _variance(values: list[int]) -> float:
@@ -142,7 +141,9 @@ def _variance(values: list[int]) -> float:
 def _converse(conversation: Conversation, job: Job, counts: dict[Role, tuple[Count, str]]) -> dict[Role, Asked]:
     """Return what one conversation asks when every reply is as its example."""
     out: dict[Role, Asked] = {}
+    judges = Judges(job.judges)
     while conversation.is_open:
+        conversation.asks = [judges.seat(ask) for ask in conversation.asks]
         for part, ask in enumerate(list(conversation.asks)):
             spec = job.teacher_of(ask.role)
             request = request_of(ask, 0, spec.sampling if spec else SamplingSpec())

@@ -12,10 +12,11 @@ import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
 
 from factory.errors import UserError, nearest
+from factory.gates.calibration import BAR
 from factory.recipes.recipe import RecipeParams
 from factory.recipes.registry import RECIPES
-from factory.teacher.model import TeacherSpec, redirected
-from factory.teacher.protocol import Role
+from factory.teacher.model import TeacherSpec, by_role, redirected
+from factory.teacher.protocol import AUTHOR, JUDGE, Role
 
 
 class Strict(BaseModel):
@@ -32,6 +33,51 @@ class SeedSource(Strict):
         default={"question": "question", "answer": "answer"}, description="Our names to the file's columns."
     )
     split: str | None = Field(default=None, description="Split of a Hub dataset; default train.")
+
+
+class SkillSource(Strict):
+    """Where the language skills come from: a list, or a teacher who finds them; without it the shipped list."""
+
+    path: str | None = Field(
+        default=None,
+        description="A list (.txt .csv .jsonl .yaml .parquet), or a folder of `factory skills extract`.",
+    )
+    domain: str | None = Field(default=None, max_length=200, description="What skills are to be thought up about.")
+    rows: str | None = Field(default=None, description="A dataset whose instructions are labelled with skills.")
+    column: str = Field(default="instruction", description="With rows: the column of the instructions.")
+    topics: int = Field(default=12, ge=1, le=200, description="With domain: how many topics at most.")
+    max_rows: int = Field(default=500, ge=1, le=100_000, description="With rows: how many are labelled at most.")
+    similarity: float | None = Field(default=None, gt=0, le=1, description="Cosine from which skills are the same.")
+    heldout: float = Field(default=0.1, ge=0, lt=1, description="Share of skills that only heldout rows use.")
+    profile: str | None = Field(default=None, description="JSON file {skill: weight}: how much each is wanted.")
+
+    @model_validator(mode="after")
+    def _one(self) -> SkillSource:
+        given = [name for name in ("path", "domain", "rows") if getattr(self, name)]
+        if len(given) > 1:
+            raise ValueError(f"give one of path, domain and rows; found {' and '.join(given)}")
+        return self
+
+    @property
+    def asks(self) -> bool:
+        """Return whether a teacher finds the skills."""
+        return bool(self.domain or self.rows)
+
+
+class DocumentSource(Strict):
+    """Where the user's documents are."""
+
+    path: str = Field(description="A folder of .txt and .md files, or a JSONL, CSV or Parquet file, or hub:ORG/NAME.")
+    column: str = Field(default="text", description="Of a table: the column of the texts.")
+    title: str | None = Field(default=None, description="Of a table: the column of the titles.")
+
+
+class InstructionSource(Strict):
+    """Where the user's instructions are."""
+
+    path: str = Field(description="JSONL, CSV or Parquet file, or hub:ORG/NAME.")
+    column: str = Field(default="instruction", description="The column of the instructions.")
+    answer_column: str | None = Field(default=None, description="The column of reference answers, if there is one.")
 
 
 class Mini(Strict):
@@ -81,8 +127,16 @@ class Job(Strict):
         min_length=1, description="The methods to draw rows with, and their shares."
     )
     seeds: SeedSource | None = None
+    skills: SkillSource = SkillSource()
+    documents: DocumentSource | None = None
+    instructions: InstructionSource | None = None
     teacher: TeacherSpec | None = Field(default=None, description="The model that recipes with prompts talk to.")
-    judge: TeacherSpec | None = Field(default=None, description="The model that checks; default: the teacher.")
+    judge: TeacherSpec | list[TeacherSpec] | None = Field(
+        default=None, description="The model that checks, or several that votes go round; default: the teacher."
+    )
+    judge_bar: float = Field(
+        default=BAR, ge=0, le=1, description="Share of hidden gold rows that a judge must get right; 0 trusts anybody."
+    )
     mini: Mini = Mini()
     # One: a second attempt at the same skills passed in 41 % of cases, one at fresh skills in 92 %.
     max_attempts: int = Field(default=1, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
@@ -99,17 +153,33 @@ class Job(Strict):
     def content(self) -> dict[str, Any]:
         """Return all of the job that a release depends on: not where a teacher is, nor how fast it may be asked."""
         said = self.model_dump(mode="json", exclude={"teacher", "judge"})
-        models = {role: spec.content() for role in ("teacher", "judge") if (spec := getattr(self, role))}
-        return said | models
+        models = {role: spec.content() for role, spec in self.models.items()}
+        author = {"teacher": models.pop(AUTHOR)} if AUTHOR in models else {}
+        judges = list(models.values())
+        return said | author | ({"judge": judges if len(judges) > 1 else judges[0]} if judges else {})
+
+    @property
+    def models(self) -> dict[Role, TeacherSpec]:
+        """Return who answers in which role: author, judge, judge-2, ..."""
+        return by_role(self.teacher, self.judge)
+
+    @property
+    def judges(self) -> tuple[Role, ...]:
+        """Return the roles that votes go round."""
+        return tuple(role for role in self.models if role != AUTHOR) or (JUDGE,)
 
     def teacher_of(self, role: Role) -> TeacherSpec | None:
         """Return who answers in a role."""
-        return (self.judge if role == "judge" else None) or self.teacher
+        return self.models.get(role) or self.teacher
 
     @property
     def talks(self) -> bool:
         """Return whether any of its recipes needs a teacher."""
-        return any(RECIPES[entry.recipe].talk for entry in self.recipes)
+        return any(self.asks(entry) for entry in range(len(self.recipes)))
+
+    def asks(self, entry: int) -> bool:
+        """Return whether a line of `recipes` needs a teacher."""
+        return RECIPES[self.recipes[entry].recipe].asks(self.recipes[entry])
 
 
 @dataclass(frozen=True, slots=True)

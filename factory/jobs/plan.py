@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import polars as pl
@@ -11,7 +11,7 @@ import polars as pl
 from factory.artifacts.digest import digest, permutation
 from factory.errors import QuotaUnmet
 from factory.jobs.model import Job
-from factory.recipes.recipe import Cell, Demand, RecipeParams, Seeds
+from factory.recipes.recipe import Cell, Demand, Plan, Quotas, RecipeParams, Sources
 from factory.recipes.registry import RECIPES
 from factory.skills.library import Library
 from schemas.columns import STRINGS
@@ -52,38 +52,59 @@ def quotas(job: Job) -> list[Quota]:
     out = []
     for i, (params, n) in enumerate(zip(job.recipes, apportion(job.rows, [e.share for e in job.recipes]), strict=True)):
         cells = RECIPES[params.recipe].cells(params)
-        for cell, m in zip(cells, apportion(n, [1.0] * len(cells)), strict=True):
-            held = apportion(m, [1 - params.heldout, params.heldout])[1] if params.heldout else 0
+        of_cells = apportion(n, [1.0] * len(cells))
+        held_out = apportion(n, [1 - params.heldout, params.heldout])[1] if n and params.heldout else 0
+        for cell, m, held in zip(cells, of_cells, apportion(held_out, of_cells) if n else of_cells, strict=True):
             out += [Quota(i, params, cell, "train", m - held), Quota(i, params, cell, "heldout", held)]
     return [q for q in out if q.n]
 
 
-def plan_shards(job: Job, seeds: Seeds | None, shard_rows: int) -> Iterator[pl.DataFrame]:
+@dataclass(frozen=True, slots=True)
+class Round:
+    """One round of planning: the quotas of the first plan and of what is open now, by (entry, split)."""
+
+    seed: int
+    sources: Sources
+    number: int
+    planned: Mapping[tuple[int, str], Quotas]
+    open: Mapping[tuple[int, str], Quotas]
+
+    def demand(self, quota: Quota) -> Demand:
+        """Return what a recipe is asked to plan for a quota."""
+        tag = f"{quota.tag}/replan-{self.number}" if self.number else quota.tag
+        beside = self.planned[quota.entry, quota.split], self.open[quota.entry, quota.split]
+        return Demand(quota.cell, quota.split, quota.n, self.seed, tag, self.sources, quota.entry, self.number, *beside)
+
+
+def _side_by_side(found: Sequence[Quota]) -> dict[tuple[int, str], Quotas]:
+    out: dict[tuple[int, str], Quotas] = {}
+    for q in found:
+        out[q.entry, q.split] = (*out.get((q.entry, q.split), ()), (q.cell, q.n))
+    return out
+
+
+def plan_shards(job: Job, sources: Sources, shard_rows: int) -> Iterator[pl.DataFrame]:
     """Yield SLOTS shard by shard: one row a slot, cells mixed in a stable random order."""
-    frame = pl.concat([_slots(q, RECIPES[q.params.recipe].name, job.seed, seeds, replan=0) for q in quotas(job)])
+    found = quotas(job)
+    now = Round(job.seed, sources, 0, _side_by_side(found), _side_by_side(found))
+    frame = pl.concat([_slots(q, now) for q in found])
     order = permutation(job.seed, "slots", frame.height)
     for first in range(0, frame.height, shard_rows):
         rows = frame[order[first : first + shard_rows]]
         yield rows.with_columns(slot=pl.int_range(first, first + rows.height, dtype=pl.Int64)).select(*SLOTS.columns)
 
 
-def plan(job: Job, seeds: Seeds | None) -> pl.DataFrame:
+def plan(job: Job, sources: Sources) -> pl.DataFrame:
     """Return the whole plan at once: for small jobs and previews."""
-    return pl.concat(plan_shards(job, seeds, SHARD_ROWS))
+    return pl.concat(plan_shards(job, sources, SHARD_ROWS))
 
 
-def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: int) -> pl.DataFrame:
-    tag = quota.tag if not replan else f"{quota.tag}/replan-{replan}"
-    request = Demand(quota.cell, quota.split, quota.n, seed, tag, seeds)
-    planned = RECIPES[recipe].assign(quota.params, request)
-    if len(planned.skills) != quota.n:
-        raise QuotaUnmet(
-            f"recipe '{recipe}', {quota.cell.name}, split {quota.split}: nothing to build {quota.n} rows on"
-            f" ({'too few usable seeds; bring more seeds, fewer levels or heldout: 0' if seeds else 'no skills'})"
-        )
-    same = {"entry": quota.entry, "recipe": recipe, "cell": quota.cell.name, "level": quota.cell.level}
-    same |= {"split": quota.split, "replan": replan, "slot": 0}
+def _slots(quota: Quota, now: Round) -> pl.DataFrame:
+    planned = _planned(quota, now)
+    same = {"entry": quota.entry, "recipe": quota.params.recipe, "cell": quota.cell.name, "level": quota.cell.level}
+    same |= {"split": quota.split, "replan": now.number, "slot": 0}
     parents = pl.lit([], dtype=STRINGS) if planned.parents is None else pl.lit(planned.parents)
+    pairs = pl.lit("") if planned.pairs is None else pl.lit(planned.pairs)
     return (
         pl.DataFrame({"skills": planned.skills})
         .select(
@@ -91,28 +112,42 @@ def _slots(quota: Quota, recipe: str, seed: int, seeds: Seeds | None, replan: in
             pl.format("{}/{}", pl.lit(quota.tag), pl.int_range(pl.len())).alias("id"),
             pl.col("skills").cast(STRINGS),
             parents.alias("parents").cast(STRINGS),
+            pairs.alias("pair"),
         )
         .select(*SLOTS.columns)
     )
 
 
-def replan(open_slots: pl.DataFrame, job: Job, seeds: Seeds | None, round_: int) -> pl.DataFrame:
-    """Return the slots that stayed open with new skills, drawn inside their own cells."""
-    parts = []
-    for quota in quotas(job):
-        mine = open_slots.filter(
-            (pl.col("entry") == quota.entry)
-            & (pl.col("cell") == quota.cell.name)
-            & (pl.col("split").cast(pl.String) == quota.split)
+def _planned(quota: Quota, now: Round) -> Plan:
+    recipe = quota.params.recipe
+    planned = RECIPES[recipe].assign(quota.params, now.demand(quota))
+    if len(planned.skills) != quota.n:
+        why = "too few usable seeds; bring more seeds, fewer levels or heldout: 0" if now.sources else "no skills"
+        raise QuotaUnmet(
+            f"recipe '{recipe}', {quota.cell.name}, split {quota.split}: nothing to build {quota.n} rows on ({why})"
         )
-        if mine.height:
-            again = Quota(quota.entry, quota.params, quota.cell, quota.split, mine.height)
-            fresh = _slots(again, quota.params.recipe, job.seed, seeds, round_)
-            parts.append(mine.with_columns(fresh["skills"], fresh["parents"], replan=pl.lit(round_, dtype=pl.Int64)))
+    return planned
+
+
+def replan(open_slots: pl.DataFrame, job: Job, sources: Sources, round_: int) -> pl.DataFrame:
+    """Return the slots that stayed open with new skills, drawn inside their own cells."""
+    every = quotas(job)
+    mine = [(quota, open_slots.filter(_is_of(quota))) for quota in every]
+    again = [replace(quota, n=rows.height) for quota, rows in mine if rows.height]
+    now = Round(job.seed, sources, round_, _side_by_side(every), _side_by_side(again))
+    parts = []
+    for quota, rows in zip(again, (rows for _, rows in mine if rows.height), strict=True):
+        fresh = _slots(quota, now)
+        parts.append(rows.with_columns(fresh["skills"], fresh["parents"], fresh["pair"], fresh["replan"]))
     return pl.concat(parts).sort("slot")
 
 
-def plan_key(job: Job, seeds: Seeds | None) -> str:
+def _is_of(quota: Quota) -> pl.Expr:
+    same_cell = (pl.col("entry") == quota.entry) & (pl.col("cell") == quota.cell.name)
+    return same_cell & (pl.col("split").cast(pl.String) == quota.split)
+
+
+def plan_key(job: Job, sources: Sources) -> str:
     """Return the digest of all that the plan depends on."""
     return digest(
         stage="plan",
@@ -123,5 +158,5 @@ def plan_key(job: Job, seeds: Seeds | None) -> str:
         recipes=[entry.model_dump(mode="json") for entry in job.recipes],
         recipe_versions=[RECIPES[entry.recipe].version for entry in job.recipes],
         library=Library().identity,
-        seeds=seeds.identity if seeds else None,
+        sources=sources.identity,
     )

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import polars as pl
@@ -21,18 +21,23 @@ from factory.artifacts.digest import digest
 from factory.artifacts.stage import Stage, apply
 from factory.artifacts.store import Artifact, Store
 from factory.errors import FactoryError
+from factory.gates.judge import PROMPTS as GRADING
+from factory.gates.judge import judged
+from factory.gates.rubric import load_rubric
 from factory.jobs.draw import Attempt, attempts, candidates_of, made_columns
 from factory.prompts import find_prompt
-from factory.recipes.recipe import Ask, Draft, Dropped, Talk
+from factory.recipes.recipe import NOTHING, Ask, Draft, Dropped, Sources, Talk
 from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank
 from factory.skills.library import Library
 from factory.teacher.model import SamplingSpec
-from factory.teacher.protocol import Failure, NoReply, Reply, Request, Sampling, Teacher
+from factory.teacher.protocol import JUDGE, VOID, Failure, NoReply, Reply, Request, Role, Sampling, Teacher, no_reply
 from factory.teacher.streams import closing
 from schemas.candidates import CANDIDATES
 from schemas.slots import SLOTS
 from schemas.turns import TURNS
+
+if TYPE_CHECKING:
+    from factory.teacher.session import Session
 
 TALK_ROWS = 1_000  # slots of a shard
 REPEATS = 1_000  # repeats that one attempt may ask for
@@ -94,6 +99,33 @@ class Conversation:
 Ended = Callable[[Conversation], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Judges:
+    """Who judges: the roles that votes go round, and those whose votes are void, so that they are not asked.
+
+    `pending` judges wait for their gold rows in batch files: nothing is asked of them yet.
+    """
+
+    roles: tuple[Role, ...] = (JUDGE,)
+    void: frozenset[Role] = frozenset()
+    pending: bool = False
+
+    def seat(self, ask: Ask) -> Ask:
+        """Return a judge's ask with the judge who answers it: vote i goes to judge i mod the number of judges."""
+        if ask.role != JUDGE or len(self.roles) == 1:
+            return ask
+        turn, who = divmod(ask.repeat, len(self.roles))
+        return replace(ask, role=self.roles[who], repeat=turn)
+
+    def instead(self, ask: Ask) -> Reply | None:
+        """Return what stands in for the reply of a judge who is not asked; None for one who is."""
+        if ask.role in self.void:
+            return no_reply(VOID, f"{ask.role} failed its gold rows")
+        if self.pending and ask.role in self.roles:
+            return no_reply("pending", f"{ask.role} has not judged its gold rows yet")
+        return None
+
+
 def request_of(ask: Ask, attempt: int, wanted: SamplingSpec) -> Request:
     """Return the request of an ask: the rendered prompt after its history; the job's sampling wins."""
     prompt = find_prompt(ask.prompt)
@@ -101,7 +133,7 @@ def request_of(ask: Ask, attempt: int, wanted: SamplingSpec) -> Request:
         messages=(*ask.history, *prompt.render(ask.inputs)),
         sampling=_sampling(ask.sampling, wanted),
         repeat=attempt * REPEATS + ask.repeat,
-        schema=prompt.head.json_schema,
+        schema=ask.schema or prompt.head.json_schema,
         role=ask.role,
         example=ask.example if isinstance(ask.example, str) else orjson.dumps(ask.example).decode(),
     )
@@ -113,39 +145,77 @@ def _sampling(needed: Sampling, wanted: SamplingSpec) -> Sampling:
     return replace(needed, **wanted.model_dump(exclude_none=True))
 
 
-def conversations(frame: pl.DataFrame, params: Mapping[str, Any], seeds: SeedBank | None) -> list[Conversation]:
+def conversations(frame: pl.DataFrame, params: Mapping[str, Any], sources: Sources) -> list[Conversation]:
     """Return a conversation for each of SLOTS, each with its first asks."""
     out = []
-    for attempt in attempts(frame, params, seeds):
-        by_talk = RECIPES[attempt.recipe].talk
-        assert by_talk is not None
-        conversation = Conversation(attempt, by_talk(attempt.params, attempt.brief, attempt.rng))
+    for attempt in attempts(frame, params, sources):
+        conversation = Conversation(attempt, talk_of(attempt))
         conversation.go_on()
         out.append(conversation)
     return out
 
 
-async def hold(
-    held: Sequence[Conversation], teacher: Teacher, sampling: Mapping[str, SamplingSpec], attempt: int, ended: Ended
-) -> None:
+def talk_of(attempt: Attempt) -> Talk:
+    """Return the conversation of an attempt: its recipe's, then that with the judge whom the job wants."""
+    recipe, params = RECIPES[attempt.recipe], attempt.params
+    if recipe.converses(params):
+        assert recipe.talk is not None
+        talk = recipe.talk(params, attempt.brief, attempt.rng)
+    else:
+        talk = _drawn(attempt)
+    if params.judge is None:
+        return talk
+    return judged(talk, load_rubric(params.judge.rubric), votes=params.judge.votes)
+
+
+def _drawn(attempt: Attempt) -> Talk:
+    """Return the conversation of a row that a program draws: nothing is asked."""
+    by_program = RECIPES[attempt.recipe].draw
+    assert by_program is not None
+    return by_program(attempt.params, attempt.brief, attempt.rng)
+    yield []
+
+
+async def hold(held: Sequence[Conversation], session: Session, judges: Judges, attempt: int, ended: Ended) -> None:
     """Hold conversations turn by turn until each has made something or lacks a reply; `ended` hears of each end."""
     for conversation in held:
         if not conversation.is_open:
             ended(conversation)
     while speaking := [c for c in held if c.is_open]:
-        requests = {
-            f"{i}/{part}": request_of(ask, attempt, sampling[ask.role])
-            for i, c in enumerate(speaking)
-            for part, ask in enumerate(c.asks)
-        }
-        async with closing(teacher.complete(requests)) as replies:
-            async for id_, reply in replies:
-                i, _, part = id_.partition("/")
-                conversation = speaking[int(i)]
-                if conversation.hear(int(part), reply):
+        requests: dict[str, Request] = {}
+        for i, conversation in enumerate(speaking):
+            conversation.asks = [judges.seat(ask) for ask in conversation.asks]
+            for part, ask in enumerate(conversation.asks):
+                if judges.instead(ask) is None:
+                    requests[f"{i}/{part}"] = request_of(ask, attempt, session.sampling[ask.role])
+        async with closing(_replies(speaking, requests, session.teacher, judges)) as replies:
+            async for conversation, part, reply in replies:
+                if conversation.hear(part, reply):
                     conversation.go_on()
                     if not conversation.is_open:
                         ended(conversation)
+
+
+async def _replies(
+    speaking: Sequence[Conversation], requests: Mapping[str, Request], teacher: Teacher, judges: Judges
+) -> AsyncIterator[tuple[Conversation, int, Reply]]:
+    """Yield each reply with its conversation and part; a void judge's at once, the others as they come."""
+    for conversation in speaking:
+        for part, ask in enumerate(conversation.asks):
+            if (reply := judges.instead(ask)) is not None:
+                yield conversation, part, reply
+    if not requests:
+        return
+    async with closing(teacher.complete(requests)) as replies:
+        async for id_, reply in replies:
+            i, _, part_ = id_.partition("/")
+            yield speaking[int(i)], int(part_), reply
+
+
+def prompts_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the prompt files that lines of `recipes` may ask with."""
+    own = {place for entry in entries for place in RECIPES[entry["recipe"]].prompts}
+    return sorted(own.union(GRADING) if any(entry.get("judge") for entry in entries) else own)
 
 
 class Told:
@@ -157,14 +227,14 @@ class Told:
 
 
 def write_down(
-    frame: pl.DataFrame, params: Mapping[str, Any], *, teacher: Told, library: Library, seeds: SeedBank | None = None
+    frame: pl.DataFrame, params: Mapping[str, Any], *, teacher: Told, library: Library, sources: Sources = NOTHING
 ) -> pl.DataFrame:
     """Return a candidate for each slot; those whose conversation came to nothing carry their reason."""
     made = {c.attempt.slot: made_columns(c.attempt, c.made) for c in teacher.held if c.made is not None}
     return candidates_of(frame, [made[slot] for slot in frame["slot"].to_list()], params["attempt"])
 
 
-TALK = Stage("talk", 1, SLOTS, CANDIDATES, write_down)
+TALK = Stage("talk", 2, SLOTS, CANDIDATES, write_down)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +249,17 @@ class Spoken:
 
 @dataclass(frozen=True, slots=True)
 class Talker:
-    """Talks to a teacher about shards of slots. `sampling` is by role; `ended` hears of every conversation's end."""
+    """Talks to a teacher about shards of slots; `ended` hears of every conversation's end."""
 
-    teacher: Teacher
-    sampling: Mapping[str, SamplingSpec]
-    takes_batches: bool
+    session: Session
+    judges: Judges
     store: Store
-    seeds: SeedBank | None
+    sources: Sources
     ended: Ended
 
     async def shards(self, shards: Sequence[Artifact], params: Mapping[str, Any]) -> list[Spoken]:
         """Return what each shard came to, in order; those found in the store cost nothing."""
-        size, at_once = (AT_ONCE_BATCH, 1) if self.takes_batches else (1, AT_ONCE)
+        size, at_once = (AT_ONCE_BATCH, 1) if self.session.takes_batches else (1, AT_ONCE)
         turnstile = asyncio.Semaphore(at_once)
         groups = [shards[i : i + size] for i in range(0, len(shards), size)]
 
@@ -208,17 +277,18 @@ class Talker:
 
     async def _group(self, shards: Sequence[Artifact], params: Mapping[str, Any]) -> list[Spoken]:
         found = {shard.key: self._find(shard, params) for shard in shards}
-        held = {s.key: conversations(s.read(), params, self.seeds) for s in shards if found[s.key] is None}
+        held = {s.key: conversations(s.read(), params, self.sources) for s in shards if found[s.key] is None}
         everyone = [c for shard in held.values() for c in shard]
-        await hold(everyone, self.teacher, self.sampling, params["attempt"], self.ended)
+        await hold(everyone, self.session, self.judges, params["attempt"], self.ended)
         return [found[s.key] or self._commit(s, params, held[s.key]) for s in shards]
 
     def _deps(self, params: Mapping[str, Any], held: Sequence[Conversation] = ()) -> dict[str, Any]:
-        prompts = {p: find_prompt(p).identity for e in params["entries"] for p in RECIPES[e["recipe"]].prompts}
-        sampling = {role: spec.model_dump() for role, spec in self.sampling.items()}
-        identity = digest(teacher=self.teacher.identity, prompts=prompts, sampling=sampling)
-        seeds = {"seeds": self.seeds} if self.seeds else {}
-        return {"teacher": Told(identity, held), "library": Library(), **seeds}
+        prompts = {place: find_prompt(place).identity for place in prompts_of(params["entries"])}
+        sampling = {role: spec.model_dump() for role, spec in self.session.sampling.items()}
+        void = sorted(self.judges.void)
+        identity = digest(teacher=self.session.teacher.identity, prompts=prompts, sampling=sampling, void=void)
+        sources = {"sources": self.sources} if self.sources else {}
+        return {"teacher": Told(identity, held), "library": Library(), **sources}
 
     def _find(self, slots: Artifact, params: Mapping[str, Any]) -> Spoken | None:
         key = TALK.key([slots.digest], params, self._deps(params))

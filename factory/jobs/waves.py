@@ -6,7 +6,7 @@ import gc
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -22,17 +22,19 @@ from factory.errors import QuotaUnmet
 from factory.gates.verify import VERIFY
 from factory.jobs.draw import DRAW
 from factory.jobs.engine import Engine
+from factory.jobs.judging import Bench
 from factory.jobs.model import Job
 from factory.jobs.plan import SHARD_ROWS, plan_key, plan_shards, replan
 from factory.jobs.report import Report, Watcher
-from factory.jobs.talk import TALK_ROWS, Conversation, Talker, unanswered
-from factory.recipes.recipe import Draft
+from factory.jobs.talk import TALK_ROWS, Conversation, Judges, Talker, unanswered
+from factory.recipes.recipe import Draft, Sources
 from factory.recipes.registry import RECIPES
-from factory.seeds.bank import SeedBank
 from factory.skills.library import Library
 from factory.teacher.protocol import CONTENT
 from schemas.candidates import CANDIDATES
+from schemas.columns import REASONS
 from schemas.samples import SAMPLES
+from schemas.verdicts import KEPT
 
 if TYPE_CHECKING:  # they need the extra `teacher`, which only jobs that talk do
     from factory.teacher.ledger import Ledger, Snapshot
@@ -53,12 +55,12 @@ class ShardTask:
     draw_params: dict[str, Any]
     verify_params: dict[str, Any]
     store: Store
-    seeds: SeedBank | None
+    sources: Sources
 
 
 def attempt_shard(task: ShardTask) -> tuple[Artifact, Artifact]:
     """Return the candidates of a shard and the verdicts on them."""
-    deps: dict[str, Any] = {"library": Library()} | ({"seeds": task.seeds} if task.seeds else {})
+    deps: dict[str, Any] = {"library": Library()} | ({"sources": task.sources} if task.sources else {})
     gc.disable()  # trees have no cycles, and looking for some took a fifth of the time
     try:
         candidates = execute(DRAW, [task.slots], task.draw_params, task.store, **deps)
@@ -92,6 +94,37 @@ class Made:
     first: int
     last: int
     turns: Artifact | None = None
+    deduped: Artifact | None = None  # what was kept before twins were looked at
+
+    def filled(self) -> pl.Series:
+        """Return the slots that it fills."""
+        return self.kept.read(["slot"])["slot"]
+
+
+def part_orphans(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
+    """Return kept rows; those of the given slots, whose twins were not kept, leave."""
+    alone = pl.col("slot").is_in(params["alone"])
+    reason = pl.struct(gate=pl.lit("twins"), code=pl.lit("twin_stays"), detail=pl.lit(""), twin=pl.lit(None, pl.String))
+    return frame.with_columns(reasons=pl.when(alone).then(pl.concat_list(reason)).otherwise(pl.lit([], dtype=REASONS)))
+
+
+TWINS = Stage("twins", 1, KEPT, KEPT, part_orphans)
+
+
+def keep_twins(wave: Sequence[Made], store: Store) -> list[Made]:
+    """Return what a wave made without the rows whose twin did not stay; both slots of such a pair are open again."""
+    slots = pl.concat([m.slots.read(["entry", "pair", "slot"]) for m in wave]).filter(pl.col("pair") != "")
+    filled = pl.concat([m.filled() for m in wave])
+    stayed = slots.filter(pl.col("slot").is_in(filled.implode()))
+    alone = set(stayed.filter(pl.len().over("entry", "pair") < 2)["slot"])
+    out = []
+    for made in wave:
+        mine = sorted(alone.intersection(made.filled()))
+        if mine:
+            parted = execute(TWINS, [made.kept], {"alone": mine}, store)
+            made = replace(made, kept=parted, deduped=made.kept)
+        out.append(made)
+    return out
 
 
 class KeptRows:
@@ -142,19 +175,10 @@ def gather_range(task: GatherTask) -> Artifact:
     return apply(GATHER, pl.concat(frames), {}, task.store, key, kept=kept)
 
 
-TALKING = pl.col("recipe").is_in([name for name, recipe in RECIPES.items() if recipe.talk])
-
-
-def _cuts(slots: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
-    """Return slots in shards: those drawn by program by so many rows, those that a teacher is asked for in smaller."""
-    parts = ((slots.filter(~TALKING), rows), (slots.filter(TALKING), TALK_ROWS))
-    return [part[i : i + size] for part, size in parts for i in range(0, part.height, size)]
-
-
 @cache
-def _is_talk(slots: Artifact) -> bool:
-    """Return whether a shard is one that a teacher is asked for; in a job that talks no shard is mixed."""
-    return bool(slots.scan().head(1).select(TALKING).collect().item())
+def _first_entry(slots: Artifact) -> int:
+    """Return which line of `recipes` the first slot of a shard is of."""
+    return int(slots.scan().head(1).select("entry").collect().item())
 
 
 def paid_so_far(spent: Snapshot) -> str:
@@ -187,8 +211,9 @@ class Filling:
     store: Store
     engine: Engine
     report: Report
-    seeds: SeedBank | None
+    sources: Sources
     session: Session | None = None
+    bench: Bench = Bench(Judges())
     earlier: Earlier = field(default_factory=Earlier)
     made: list[Made] = field(default_factory=list)
     told: dict[str, Artifact] = field(default_factory=dict)  # turns by the key of their slots
@@ -198,14 +223,14 @@ class Filling:
         shards, attempt, left, barren = self._plan(), 0, pl.DataFrame(), 0
         for round_ in range(self.job.replans + 1):
             if round_:
-                shards = self._commit_open(replan(left, self.job, self.seeds, round_), f"replan {round_}")
+                shards = self._commit_open(replan(left, self.job, self.sources, round_), f"replan {round_}")
             for _ in range(self.job.max_attempts):
                 tried, asked = sum(s.rows for s in shards), sum(s.rows for s in shards if self._talks(s))
                 left = self._wave(shards, attempt)
                 attempt += 1
                 if not left.height:
                     return self.made
-                barren = barren + asked if left.filter(TALKING).height == asked else 0
+                barren = barren + asked if left.filter(self._talking()).height == asked else 0
                 stalled = tried >= STALL_ROWS and left.height > tried * (1 - STALL_SHARE)
                 if stalled or barren >= STALL_TALKS:
                     raise QuotaUnmet(self._why_open(left, attempt))  # hardly anything new is to be had
@@ -213,28 +238,36 @@ class Filling:
         raise QuotaUnmet(self._why_open(left, attempt))
 
     def _talks(self, slots: Artifact) -> bool:
-        return self.job.talks and _is_talk(slots)
+        return self.job.talks and self.job.asks(_first_entry(slots))  # in a job that talks no shard is mixed
+
+    def _talking(self) -> pl.Expr:
+        return pl.col("entry").is_in([i for i in range(len(self.job.recipes)) if self.job.asks(i)])
+
+    def _cuts(self, slots: pl.DataFrame, rows: int) -> list[pl.DataFrame]:
+        """Return slots in shards: those drawn by program by so many rows, those a teacher is asked for in smaller."""
+        parts = ((slots.filter(~self._talking()), rows), (slots.filter(self._talking()), TALK_ROWS))
+        return [part[i : i + size] for part, size in parts for i in range(0, part.height, size)]
 
     def _plan(self) -> list[Artifact]:
-        key = plan_key(self.job, self.seeds)
+        key = plan_key(self.job, self.sources)
         keys = [digest(plan=key, shard=i, of=SHARD_ROWS) for i in range(-(-self.job.rows // SHARD_ROWS))]
         self.report.begin("plan", self.job.rows)
         with self.report.timed("plan"):
             found = [self.store.find("plan", k) for k in keys]
             if None in found:
-                found = [*self._commit_slots(plan_shards(self.job, self.seeds, SHARD_ROWS), "plan", keys)]
+                found = [*self._commit_slots(plan_shards(self.job, self.sources, SHARD_ROWS), "plan", keys)]
         shards = [f for f in found if f is not None]
         for shard in shards:
             self.report.add("plan", shard)
         if not self.job.talks:
             return shards
-        cuts = [cut for shard in shards for cut in _cuts(shard.read(), SHARD_ROWS)]
+        cuts = [cut for shard in shards for cut in self._cuts(shard.read(), SHARD_ROWS)]
         return self._commit_slots(cuts, "open", [digest(cut=text_digest(cut.write_ndjson())) for cut in cuts])
 
     def _commit_open(self, slots: pl.DataFrame, tag: str) -> list[Artifact]:
         """Return the slots that are still open, cut into shards anew."""
-        of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.seeds), tag=tag, rows=OPEN_ROWS)
-        cuts = _cuts(slots, OPEN_ROWS)
+        of = digest(open=self.earlier.identity, plan=plan_key(self.job, self.sources), tag=tag, rows=OPEN_ROWS)
+        cuts = self._cuts(slots, OPEN_ROWS)
         return self._commit_slots(cuts, "open", [digest(open=of, shard=i) for i in range(len(cuts))])
 
     def _commit_slots(self, cuts: Iterable[pl.DataFrame], stage: str, keys: Sequence[str]) -> list[Artifact]:
@@ -246,22 +279,25 @@ class Filling:
     def _wave(self, shards: Sequence[Artifact], attempt: int) -> pl.DataFrame:
         """Return the slots still open after one attempt at each; dedupe follows in shard order, beside the drawing."""
         shards = sorted(shards, key=self._talks)  # stable: those drawn by program first
-        left = []
+        wave = []
         for slots, (candidates, verdicts) in zip(shards, self._attempts(shards, attempt), strict=True):
             self.report.add("verify", verdicts)
             with self.report.timed("dedupe"):
                 kept = execute(DEDUPE, [verdicts], {"caps": self._caps()}, self.store, earlier=self.earlier)
                 self.earlier.add(kept)
-                left.append(self._close(slots, candidates, verdicts, kept))
+                wave.append(self._made(slots, candidates, verdicts, kept))
             self.report.add("dedupe", kept)
-        return pl.concat(left)
+        if any(RECIPES[entry.recipe].twins for entry in self.job.recipes):
+            wave = keep_twins(wave, self.store)
+        self.made += wave
+        return pl.concat([m.slots.read().filter(~pl.col("slot").is_in(m.filled().implode())) for m in wave])
 
     def _attempts(self, shards: Sequence[Artifact], attempt: int) -> Iterator[tuple[Artifact, Artifact]]:
         """Yield the candidates and the verdicts of each shard: by program in the workers, by talk from here."""
         draws, verifies = self._params(attempt)
         programs = [s for s in shards if not self._talks(s)]
         talks = [s for s in shards if self._talks(s)]
-        tasks = [ShardTask(s, draws, verifies, self.store, self.seeds) for s in programs]
+        tasks = [ShardTask(s, draws, verifies, self.store, self.sources) for s in programs]
         for name in ("draw",) * bool(programs) + ("talk",) * bool(talks) + ("verify", "dedupe"):
             self.report.begin(name, sum(s.rows for s in {"draw": programs, "talk": talks}.get(name, shards)))
         results = iter(self.engine.map(attempt_shard, tasks, f"draw and verify, attempt {attempt}"))
@@ -280,7 +316,7 @@ class Filling:
         session = self.session
         assert session is not None
         watch = Watch(self.report.watcher, session.ledger)
-        talker = Talker(session.teacher, session.sampling, session.takes_batches, self.store, self.seeds, watch.ended)
+        talker = Talker(session, self.bench.judges, self.store, self.sources, watch.ended)
         with self.report.timed("talk"):
             spoken = session.loop.run(talker.shards(shards, params))
         out = []
@@ -299,11 +335,9 @@ class Filling:
         draws = {"name": self.job.name, "seed": self.job.seed, "attempt": attempt, "entries": entries}
         return {**draws, "versions": versions}, {"scorer": SCORER, "versions": versions}
 
-    def _close(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> pl.DataFrame:
-        frame = slots.read()
-        turns = self.told.get(slots.key)
-        self.made.append(Made(slots, candidates, verdicts, kept, frame["slot"][0], frame["slot"][-1], turns))
-        return frame.filter(~pl.col("slot").is_in(kept.read(["slot"])["slot"].implode()))
+    def _made(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> Made:
+        places = slots.read(["slot"])["slot"]
+        return Made(slots, candidates, verdicts, kept, places[0], places[-1], self.told.get(slots.key))
 
     def _caps(self) -> list[int]:
         """Return for each entry how many rows may share one topology and phrasing."""

@@ -20,6 +20,7 @@ from factory.artifacts.digest import Rng, row_rng
 from factory.recipes.coverage import distinct_tuples, name_lists, walks
 from factory.recipes.recipe import (
     ANSWER_LINES,
+    Bank,
     Brief,
     Cell,
     Demand,
@@ -80,10 +81,10 @@ class ChainsParams(RecipeParams):
 def assign(params: ChainsParams, request: Demand) -> Plan:
     """Plan type-correct walks through the skills, or tuples of seeds when the job has seeds."""
     level, tag = request.cell.level, f"chains/{request.tag}"
-    if request.seeds is None:
+    if (bank := request.sources.problems) is None:
         names, after = successors(request.split)
         return Plan(walks(names, after, level, request.n, request.seed, tag))
-    ids = request.seeds.ids(request.split)
+    ids = bank.ids(request.split)
     if not ids:
         return Plan(pl.Series([], dtype=STRINGS))
     parents = distinct_tuples(ids, level, request.n, request.seed, tag)
@@ -178,8 +179,8 @@ class _Chain:
 
 def draw(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     """Return a chain through the planned skills or seeds; Dropped when a link never fitted."""
-    if brief.seeds is not None:
-        return _draw_from_seeds(params, brief, rng)
+    if brief.parents and brief.sources.problems is not None:
+        return _draw_from_seeds(params, brief, brief.sources.problems, rng)
     skills = [OPERATIONS[name] for name in brief.skills]
     stuck = skills[0].name
     for _ in range(RESTARTS):
@@ -235,10 +236,9 @@ def _extend(chain: _Chain, skill: Skill, j: int, params: ChainsParams, rng: Rng)
     return chain
 
 
-def _draw_from_seeds(params: ChainsParams, brief: Brief, rng: Rng) -> Draft | Dropped:
+def _draw_from_seeds(params: ChainsParams, brief: Brief, bank: Bank[SeedProblem], rng: Rng) -> Draft | Dropped:
     """Return a chain of the planned seeds; a link may be a skill instead (`seed_share`), whose answer follows."""
-    assert brief.seeds is not None
-    seeds = [brief.seeds.get(i) for i in brief.parents]
+    seeds = [bank.get(i) for i in brief.parents]
     chain, used, flags = _first_seed(seeds[0]), [seeds[0].id], []
     skills = [s for s in side(TASKS, brief.split) if s.takes == "number" == s.gives]
     for j, seed in enumerate(seeds[1:], 1):

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from factory.recipes.agent_instruct import AGENT_INSTRUCT
 from factory.recipes.chains import CHAINS
 from factory.recipes.countdown import COUNTDOWN
+from factory.recipes.instruct_skillmix import INSTRUCT_SKILLMIX
 from factory.recipes.lego import LEGO
 from factory.recipes.nested import NESTED
 from factory.recipes.recipe import Recipe
 from factory.recipes.rephrased import REPHRASED
+from factory.recipes.skill_mix import SKILL_MIX
 from factory.recipes.skill_pairs import SKILL_PAIRS
 
-RECIPES: Mapping[str, Recipe] = {r.name: r for r in (CHAINS, NESTED, SKILL_PAIRS, COUNTDOWN, LEGO, REPHRASED)}
+RECIPES: Mapping[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        CHAINS,
+        NESTED,
+        SKILL_PAIRS,
+        COUNTDOWN,
+        LEGO,
+        REPHRASED,
+        INSTRUCT_SKILLMIX,
+        AGENT_INSTRUCT,
+        SKILL_MIX,
+    )
+}

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+from factory.gates.reply import WHOLE_REPLY
 from factory.recipes.registry import RECIPES
 from factory.skills.library import HELD_OUT_FAMILIES
 
@@ -22,6 +23,7 @@ def card(manifest: Mapping[str, Any], typical: Sequence[Mapping[str, Any]]) -> s
         _use(manifest),
         _making(manifest),
         _teaching(manifest),
+        _judging(manifest),
         _rows(typical),
         _mixture(manifest),
         _funnel(manifest),
@@ -86,12 +88,38 @@ def _opening(manifest: Mapping[str, Any]) -> str:
     lines = manifest["configs"]["lineage"]
     counts = ", ".join(f"{lines[s]:,} {s}" for s in _split_order(lines))
     made_by = ", ".join(f"`{name}`" for name in manifest["recipes"])
-    skills = f"\nfrom {manifest['skills']['used']} executable skills" if manifest["skills"]["used"] else ""
+    what = "rows" if _texts(manifest) else "composed problems"
     return f"""# {manifest["title"]} v{manifest["version"]}
 
-{manifest["rows"]:,} composed problems ({counts}) made by {made_by}{skills}, {_with_whom(manifest)}. Every answer was computed, recomputed from
+{manifest["rows"]:,} {what} ({counts}) made by {made_by}{_from_skills(manifest)}, {_with_whom(manifest)}. {_how_checked(manifest)}"""
+
+
+def _texts(manifest: Mapping[str, Any]) -> list[str]:
+    """Return the recipes of the release whose replies are texts that no program computes."""
+    return [name for name in manifest["recipes"] if RECIPES[name].gold is None]
+
+
+def _from_skills(manifest: Mapping[str, Any]) -> str:
+    executable, language = manifest["skills"]["used"], manifest.get("language_skills")
+    said = [f"{executable} executable skills"] if executable else []
+    said += [f"{language['used']} of {language['known']} language skills"] if language else []
+    return f"\nfrom {' and '.join(said)}" if said else ""
+
+
+COMPUTED = """Every answer was computed, recomputed from
 the stored expression tree, and checked against the scorer that ships with the data: the gold answer scores 1; a broken,
 an empty, a cut and a number-spam answer do not."""
+
+
+def _how_checked(manifest: Mapping[str, Any]) -> str:
+    texts = _texts(manifest)
+    if not texts:
+        return COMPUTED
+    judged = " Judges graded each of them point by point (see Judges)." if manifest["grades"] else ""
+    said = f"""The replies
+of {", ".join(f"`{name}`" for name in texts)} are a model's texts: no program knows whether they are right. Both parts of each row passed the
+rules for texts (no refusal, no residue of prompts, nothing cut off, repeated or left blank).{judged}"""
+    return said if len(texts) == len(manifest["recipes"]) else f"{said} For all other rows: {COMPUTED}"
 
 
 def _with_whom(manifest: Mapping[str, Any]) -> str:
@@ -123,6 +151,8 @@ def _about_splits(manifest: Mapping[str, Any]) -> str:
     splits = manifest["configs"]["sft"]
     if "heldout" not in splits:
         held = "Nothing was held out."
+    elif manifest.get("language_skills"):
+        held = "The skills (or documents) of `heldout` rows occur in no `train` row: choose checkpoints and early stopping with them."
     elif manifest["skills"]["used"]:
         held = "The skills of `heldout` rows occur in no `train` row: they are split by family and by what they compute, never by name."
     else:
@@ -131,10 +161,11 @@ def _about_splits(manifest: Mapping[str, Any]) -> str:
 
 
 ABOUT_CONFIG = {
-    "sft": "chat messages with the solver's steps (TRL, most trainers)",
+    "sft": "chat messages, solver's steps included (TRL, most trainers); `reasoning` is what the model thought, kept apart",
     "prompt_completion": "the same as prompt and completion; loss on the completion",
     "rl": "verl columns and the verifier; `reward_model.ground_truth` is what `score.py:compute_score` takes",
     "lineage": "tree, parents, skills, topology and versions of every row, joined by `id`",
+    "preference": "rows with a worse reply beside the chosen one (TRL: prompt, chosen, rejected)",
     "curriculum": "train chains as `sft`, one split a horizon, shortest first",
     "skills": "every skill (and Countdown's operator patterns): family, types, behavioural fingerprint, split, rows",
     "rejects": "every attempt that left the line: id, stage, reason, twin",
@@ -155,7 +186,9 @@ def _making(manifest: Mapping[str, Any]) -> str:
         )
     methods = _table(("recipe", "method", "source"), rows)
     note = "The assistant turns are the solver's own intermediate results, not a model's words."
-    if manifest.get("teacher"):
+    if len(_texts(manifest)) == len(manifest["recipes"]):
+        note = "Both the instructions and the replies are the teacher's words; how a row came about is in `turns`."
+    elif manifest.get("teacher"):
         note = (
             "Rows of recipes that talk to a teacher have its words, and steps of its that reach the computed answer;"
             " the assistant turns of all others are the solver's own intermediate results."
@@ -196,18 +229,58 @@ def _unpriced(teacher: Mapping[str, Any]) -> str:
     return f" The USD leave out: {', '.join(roles)}." if roles and teacher["replies"]["usd"] is not None else ""
 
 
+def _judging(manifest: Mapping[str, Any]) -> str:
+    """Return how the judges did on gold rows, and what they gave the rows that stayed."""
+    if not manifest["grades"] and not manifest["judging"]:
+        return ""
+    parts = ["## Judges"]
+    if manifest["judging"]:
+        rows = [(told["rubric"], *_standing(standing)) for told in manifest["judging"] for standing in told["judges"]]
+        head = ("rubric", "judge", "gold rows' verdicts", "right", "95 % interval", "votes")
+        parts.append(
+            "Before any vote counted, each judge was asked about rows whose verdicts are known, in the same form as the real"
+            f" ones:\n\n{_table(head, rows)}"
+        )
+    if manifest["grades"]:
+        given = [
+            (g["point"], g["rows"], "none" if g["mean"] is None else f"{g['mean']:.1%}", g["undecided"])
+            for g in manifest["grades"][:MOST_POINTS]
+        ]
+        parts.append(
+            "Points of the rows that stayed, by majority of independent votes (`lineage` holds every vote and their agreement):"
+            f"\n\n{_table(('point', 'rows', 'met', 'no verdict'), given)}"
+        )
+        if len(manifest["grades"]) > MOST_POINTS:
+            parts.append(f"and {len(manifest['grades']) - MOST_POINTS} more points (`grades` of the manifest).")
+    return "\n\n".join(parts)
+
+
+MOST_POINTS = 20  # skill-mix has one for each skill
+
+
+def _standing(standing: Mapping[str, Any]) -> tuple[Any, ...]:
+    given, right = standing["given"], standing["right"]
+    share = f"{right} of {given} ({right / given:.0%})" if given else "none"
+    interval = f"{standing['low']:.0%} to {standing['high']:.0%}" if given else "-"
+    votes = f"void: {standing['void']}" if standing["void"] else "count"
+    return standing["judge"], standing["decisions"], share, interval, votes
+
+
 def _rows(typical: Sequence[Mapping[str, Any]]) -> str:
     parts = ["## Typical rows"]
     for row in typical:
-        parts.append(f"**{row['recipe']}**, level {row['level']}, skills {', '.join(f'`{s}`' for s in row['skills'])}")
+        parts.append(f"**{row['recipe']}**, {row['cell']}, skills {', '.join(f'`{s}`' for s in row['skills'])}")
         gold = row["verifier"]["gold"]
-        parts.append(fence(f"{row['prompt']}\n\n[steps]\n{row['steps']}\n\n[gold, {row['verifier']['kind']}]\n{gold}"))
+        steps = f"[steps]\n{row['steps']}\n\n" if row["steps"] else ""
+        name = "reply" if row["verifier"]["kind"] in WHOLE_REPLY else "gold"
+        parts.append(fence(f"{row['prompt']}\n\n{steps}[{name}, {row['verifier']['kind']}]\n{gold}"))
     return "\n\n".join(parts)
 
 
 def _mixture(manifest: Mapping[str, Any]) -> str:
     rows = [(c["recipe"], c["cell"], c["split"], c["planned"], c["filled"]) for c in manifest["cells"]]
-    counts = sorted(manifest["skills"]["counts"].values())
+    language = manifest.get("language_skills") or {"counts": {}}
+    counts = sorted((manifest["skills"]["counts"] | language["counts"]).values())
     pairs = sorted(manifest["skill_pairs"].values())
     text = f"Rows per skill: {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}." if counts else ""
     if pairs:
@@ -257,6 +330,11 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         "English only; the wording comes from a few phrasings a skill, so it is less varied than people's.",
         "Good for training and probing composition; not a benchmark of world knowledge, and not a measure of style.",
     ]
+    if texts := _texts(manifest):
+        out = [
+            f"Rows of {', '.join(f'`{name}`' for name in texts)} carry the knowledge, the mistakes and the taste of the teacher.",
+            "Judges are models too: they find what rubrics ask for, and miss what no point asks about. Read some rows.",
+        ]
     if "heldout" in manifest["configs"]["sft"] and manifest["skills"]["used"]:
         families = ", ".join(HELD_OUT_FAMILIES)
         out.append(
@@ -285,8 +363,9 @@ def _stand_ins(manifest: Mapping[str, Any]) -> list[str]:
     if not manifest.get("teacher"):
         return []
     job = manifest["job"]
-    asked = {"author": job["teacher"], "judge": job.get("judge") or job["teacher"]}
-    return [role for role, spec in asked.items() if spec.get("kind") == "fake"]
+    judges = job.get("judge") or job["teacher"]
+    asked = {"author": [job["teacher"]], "judge": judges if isinstance(judges, list) else [judges]}
+    return [role for role, specs in asked.items() if any(spec.get("kind") == "fake" for spec in specs)]
 
 
 def _scoring() -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import file_digest
 from importlib.resources import files
 from itertools import combinations
@@ -19,16 +19,18 @@ from factory.artifacts.store import Artifact, sync_folder, write_bytes
 from factory.errors import UserError
 from factory.jobs.model import Job
 from factory.jobs.plan import quotas
+from factory.recipes.recipe import SkillPool
 from factory.recipes.registry import RECIPES
 from factory.release.card import card
 from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest, verify
 from factory.release.parquet import SplitWriter, write_whole
 from factory.release.teaching import teaching, write_turns
-from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
+from factory.release.views import CURRICULUM, PREFERENCE, PREFERENCE_VIEW, ROW_VIEWS, VIEWS
 from factory.skills.library import SKILLS, Library, fingerprint, held_out
 
-EXPORT_VERSION = 1
+EXPORT_VERSION = 2
 SPLITS = ("train", "heldout")
+PAIRING = ("skill-pairs", "instruct-skillmix", "skill-mix")  # recipes whose pairs of skills are counted
 REJECTS = {"id": pl.String(), "stage": pl.String(), "reason": pl.String(), "twin": pl.String()}
 SKILL_COLUMNS = {
     "name": pl.String(), "family": pl.String(), "version": pl.Int64(), "takes": pl.String(), "gives": pl.String(),
@@ -48,6 +50,8 @@ class Contents:
     variety: Mapping[str, Any]  # coverage of the mini split, similarity
     seeds: Mapping[str, Any] | None  # path, digest, usable, rejected
     turns: Sequence[Artifact] = ()  # TURNS: what a teacher was asked
+    skills: SkillPool | None = None  # the language skills of the job
+    judging: Sequence[Mapping[str, Any]] = ()  # how each judge did on the gold rows of each rubric
 
     @property
     def identity(self) -> str:
@@ -62,6 +66,8 @@ class Contents:
             variety=self.variety,
             seeds=self.seeds,
             turns=[t.digest for t in self.turns],
+            skills=self.skills.identity if self.skills else None,
+            judging=list(self.judging),
             library=Library().identity,
         )
 
@@ -125,6 +131,7 @@ class Tally:
     depths: Counter[int]
     parents: dict[str, set[str]]
     teacher: dict[str, Any] | None = None
+    points: Counter[tuple[str, float | None]] = field(default_factory=Counter)  # of grades, by name and value
 
 
 def _write_data(contents: Contents, folder: Path) -> Tally:
@@ -138,6 +145,7 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
         if q.params.recipe == "chains" and q.split == "train":
             horizons[f"h{q.cell.level}"] += q.n
     writers |= {(CURRICULUM, h): SplitWriter(folder / CURRICULUM, h, n) for h, n in horizons.items()}
+    writers |= {(PREFERENCE, s): SplitWriter(folder / PREFERENCE, s, n) for s, n in _pairs(contents.samples).items()}
     tally = Tally({}, Counter(), Counter(), Counter(), Counter(), Counter(), {s: set() for s in SPLITS})
     for artifact in contents.samples:
         _write_shard(artifact.read(), contents.mini, writers, tally)
@@ -145,15 +153,30 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
         writer.close()
     for (view, split), writer in writers.items():
         tally.rows.setdefault(view, {})[split] = writer.rows
-    tally.rows["skills"] = {"skills": write_whole(folder / "skills", "skills", _skills(tally))}
+    tally.rows["skills"] = {"skills": write_whole(folder / "skills", "skills", _skills(tally, contents.skills))}
     if contents.rejects.height:  # readers stumble over a file without rows
         tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
     if contents.turns:
         rows, counts = write_turns(contents.turns, contents.samples, folder)
         tally.rows["turns"] = {"turns": rows}
-        talking = sum(n for (recipe, *_), n in tally.cells.items() if RECIPES[recipe].talk)
+        talking = (
+            rows
+            and pl.concat([t.scan().select("id") for t in contents.turns])
+            .unique()
+            .join(pl.concat([s.scan().select("id") for s in contents.samples]), on="id", how="semi")
+            .select(pl.len())
+            .collect()
+            .item()
+        )
         tally.teacher = teaching(contents.job, counts, talking)
     return tally
+
+
+def _pairs(samples: Sequence[Artifact]) -> dict[str, int]:
+    """Return how many rows of each split have a worse reply beside the chosen one."""
+    found = pl.concat([s.scan().filter(pl.col("rejected") != "").select("split") for s in samples])
+    counts = dict(found.group_by("split").len().collect().iter_rows())
+    return {split: counts[split] for split in SPLITS if split in counts}
 
 
 def _write_shard(
@@ -168,6 +191,8 @@ def _write_shard(
         if view == CURRICULUM:
             wanted = (pl.col("recipe") == "chains") & (pl.col("split") == "train")
             rows = frame.filter(wanted & (pl.format("h{}", "level") == split)).select(VIEWS["sft"])
+        elif view == PREFERENCE:
+            rows = frame.filter((pl.col("rejected") != "") & (pl.col("split") == split)).select(PREFERENCE_VIEW)
         else:
             rows = frame.filter(chosen if split == "mini" else pl.col("split") == split).select(VIEWS[view])
         writer.write(rows)
@@ -177,26 +202,32 @@ def _write_shard(
 def _count(frame: pl.DataFrame, tally: Tally) -> None:
     for recipe, cell, split, n in frame.group_by("recipe", "cell", "split").len().iter_rows():
         tally.cells[(recipe, cell, split)] += n
+    points = frame.select(pl.col("grades").explode()).drop_nulls().unnest("grades") if frame.height else frame
+    for name, value, n in points.group_by("name", "value").len().iter_rows() if points.height else ():
+        tally.points[(name, value)] += n
     columns = frame.select("recipe", "skills", "split", "flags", "parents", "effective_depth")
     for recipe, skills, split, flags, parents, depth in columns.iter_rows():
         tally.skills.update(set(skills))
         tally.flags.update(flags)
         tally.parents[split].update(parents)
         tally.depths[depth] += 1
-        if recipe == "skill-pairs":
+        if recipe in PAIRING:
             tally.pairs.update("+".join(sorted(pair)) for pair in combinations(skills, 2))
 
 
-def _skills(tally: Tally) -> pl.DataFrame:
-    rows = []
-    for name in sorted(set(tally.skills) | set(SKILLS)):
-        skill = SKILLS.get(name)
-        about = (
-            (skill.family, skill.version, skill.takes, skill.gives, skill.about, fingerprint(name))
-            if skill
-            else ("pattern", 1, None, None, "an operator pattern of its recipe", None)
-        )
-        split = ("heldout" if name in held_out() else "train") if skill else None
+def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
+    """Return every skill that a row could show: the executable ones, the job's language skills, and patterns."""
+    told = {name: bank.get(name) for split in SPLITS for name in bank.names(split)} if bank else {}
+    rows: list[tuple[Any, ...]] = []
+    for name in sorted(set(tally.skills) | set(SKILLS) | set(told)):
+        about: tuple[Any, ...] = ("pattern", 1, None, None, "an operator pattern of its recipe", None)
+        split = None
+        if skill := SKILLS.get(name):
+            about = (skill.family, skill.version, skill.takes, skill.gives, skill.about, fingerprint(name))
+            split = "heldout" if name in held_out() else "train"
+        elif bank and (language := told.get(name)):
+            about = (language.family or "language", 1, "language", "language", language.definition, None)
+            split = bank.split_of(name)
         rows.append((name, *about, split, tally.skills[name]))
     return pl.DataFrame(rows, schema=SKILL_COLUMNS, orient="row")
 
@@ -234,6 +265,9 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
             e.recipe: {"version": RECIPES[e.recipe].version, "paper": RECIPES[e.recipe].paper} for e in job.recipes
         },
         "skills": {"used": len(library), "counts": dict(sorted(library.items())), "library": Library().identity},
+        "language_skills": _language(contents.skills, tally),
+        "grades": _grades(tally),
+        "judging": list(contents.judging),
         "skill_pairs": dict(sorted(tally.pairs.items())),
         "flags": dict(sorted(tally.flags.items())),
         "effective_depth": {str(d): n for d, n in sorted(tally.depths.items())},
@@ -251,6 +285,25 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
     }
 
 
+def _language(bank: SkillPool | None, tally: Tally) -> dict[str, Any] | None:
+    if bank is None:
+        return None
+    counts = {name: tally.skills[name] for split in SPLITS for name in bank.names(split)}
+    used = {name: n for name, n in sorted(counts.items()) if n}
+    return {"known": len(counts), "used": len(used), "counts": used, "bank": bank.identity}
+
+
+def _grades(tally: Tally) -> list[dict[str, Any]]:
+    """Return for each point that judges gave: rows that were graded, their mean, and those without a verdict."""
+    out = []
+    for name in sorted({name for name, _ in tally.points}):
+        given = [(value, n) for (point, value), n in tally.points.items() if point == name and value is not None]
+        rows = sum(n for _, n in given)
+        mean = round(sum(value * n for value, n in given) / rows, 4) if rows else None
+        out.append({"point": name, "rows": rows, "mean": mean, "undecided": tally.points[(name, None)]})
+    return out
+
+
 def _reason_counts(rejects: pl.DataFrame) -> list[dict[str, Any]]:
     counts = (
         rejects.group_by("stage", "reason").len("rows").sort("rows", "stage", "reason", descending=[True, False, False])
@@ -261,7 +314,7 @@ def _reason_counts(rejects: pl.DataFrame) -> list[dict[str, Any]]:
 def _typical(contents: Contents) -> list[dict[str, Any]]:
     """Return one middling row of each recipe: the shortest prompt of the recipe's middle level in the first shard."""
     frame = contents.samples[0].read(
-        ["id", "recipe", "level", "skills", "prompt", "steps", "verifier", "flags", "split"]
+        ["id", "recipe", "level", "skills", "prompt", "steps", "verifier", "flags", "split", "cell"]
     )
     out = []
     for recipe in dict.fromkeys(e.recipe for e in contents.job.recipes):

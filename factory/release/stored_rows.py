@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.artifacts.digest import canonical_json
+from factory.gates.reply import WHOLE_REPLY, completion
+from factory.gates.text import first_fault
 from factory.gates.verify import answers_reason, gold_reason
+from factory.jobs.draw import problem_digest
 from factory.recipes.countdown import LEAF, SIGNS, Pattern, by_signature
 from factory.recipes.registry import RECIPES
 from factory.release.printed_functions import Refused, Runner, read_prompt
@@ -15,7 +18,7 @@ from factory.release.stored_tree import BadTree, read_tree
 from factory.skills.families.operators import ALL_OF, KEEP, NEGATE, SEED_PROBLEM
 from factory.skills.library import CONSTRAINTS, FUNCTIONS, SKILLS, TASKS
 from factory.skills.skill import Value
-from factory.skills.tree import UNDEFINED, OutsideDomain, Tree, canonical, effective, nodes, topology
+from factory.skills.tree import UNDEFINED, OutsideDomain, Tree, effective, nodes, topology
 
 Row = Mapping[str, Any]
 MAX_NUMBERS = 5  # of a Countdown problem
@@ -52,6 +55,8 @@ def judge_row(row: Row, runner: Runner) -> tuple[list[str], str]:
     The row has the columns of SAMPLES but those of the plan; nothing in it needs to be trusted.
     """
     passed: list[str] = []
+    if not row["tree"]:
+        return _judge_text(row)
     try:
         tree = read_tree(row["tree"])
     except BadTree as error:
@@ -73,11 +78,39 @@ def judge_row(row: Row, runner: Runner) -> tuple[list[str], str]:
     return passed, ""
 
 
+def _judge_text(row: Row) -> tuple[list[str], str]:
+    """Return the checks that a row without a tree passed, and the first problem."""
+    passed: list[str] = []
+    for name, fault_of in TEXT_CHECKS.items():
+        if fault := fault_of(row):
+            return passed, f"{name}: {fault}"
+        passed.append(name)
+    return passed, ""
+
+
+def _kind_fault(row: Row) -> str:
+    recipe = RECIPES.get(row["recipe"])
+    if recipe is None or recipe.gold is not None:
+        return f"a row of recipe {row['recipe']!r} has a tree, or there is no such recipe"
+    if row["verifier"]["kind"] not in WHOLE_REPLY:
+        return "" if row["steps"] else "an answer without a tree needs its steps"
+    return "" if row["digest"] == problem_digest("", row["prompt"], row["flags"]) else "the digest is not its own"
+
+
+def _told_fault(row: Row) -> str:
+    reply = completion(row["steps"], row["verifier"])
+    reason = first_fault(row["prompt"], reply) or answers_reason(row["verifier"], row["steps"])
+    return ": ".join(reason) if reason else ""
+
+
+TEXT_CHECKS: Mapping[str, Callable[[Row], str]] = {"kind_known": _kind_fault, "text_sound": _told_fault}
+
+
 def _tree_fault(stored: Stored) -> str:
     row, tree = stored.row, stored.tree
     if row["recipe"] not in RECIPES:
         return f"there is no recipe {row['recipe']!r}"
-    if canonical_json(tree).decode() != row["tree"] or canonical(tree) != row["digest"]:
+    if canonical_json(tree).decode() != row["tree"] or problem_digest(row["tree"], "", row["flags"]) != row["digest"]:
         return "the tree is not canonical JSON, or the digest is not its own"
     return "" if topology(tree) == row["topology"] else f"the tree's topology is {topology(tree)}"
 

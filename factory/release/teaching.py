@@ -10,11 +10,11 @@ import polars as pl
 
 from factory.artifacts.store import Artifact
 from factory.jobs.model import Job
+from factory.jobs.talk import prompts_of
 from factory.prompts import find_prompt
-from factory.recipes.registry import RECIPES
 from factory.release.parquet import SplitWriter
 from factory.teacher.model import Price
-from factory.teacher.protocol import ROLES, Role, Usage
+from factory.teacher.protocol import AUTHOR, Role, Usage
 
 COUNTS = ("requests", "prompt_tokens", "completion_tokens")
 
@@ -36,8 +36,8 @@ def write_turns(turns: Sequence[Artifact], samples: Sequence[Artifact], folder: 
 
 def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
     """Return the manifest's part on the teacher: models, prompts, and what replies cost, per accepted row."""
-    specs = {role: job.teacher_of(role) for role in ROLES}
-    prompts = {p: find_prompt(p).identity for e in job.recipes for p in RECIPES[e.recipe].prompts}
+    specs = {role: job.teacher_of(role) for role in (AUTHOR, *job.judges)}
+    prompts = {place: find_prompt(place).identity for place in prompts_of([e.model_dump() for e in job.recipes])}
     prices = {role: spec.price if spec else None for role, spec in specs.items()}
     everything, used = _sum(counts, prices), _sum(counts.filter("accepted"), prices)
     tokens = everything["prompt_tokens"] + everything["completion_tokens"]

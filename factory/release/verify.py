@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from factory.errors import UserError
-from factory.gates.verify import completion
+from factory.gates.reply import completion
 from factory.recipes.registry import RECIPES
 from factory.release.export import REJECTS, SKILL_COLUMNS, SPLITS
 from factory.release.folder import Manifest, read_manifest, verify
@@ -28,7 +28,7 @@ from factory.release.printed_functions import Runner
 from factory.release.reference import read_facts
 from factory.release.stored_files import Files, Unreadable, data_files, digests, rows_of, schema_of, windows
 from factory.release.stored_rows import judge_row
-from factory.release.views import CURRICULUM, ROW_VIEWS, VIEWS
+from factory.release.views import CURRICULUM, PREFERENCE, PREFERENCE_VIEW, ROW_VIEWS, VIEWS
 from factory.skills.library import OPERATIONS, SKILLS
 from schemas.samples import SAMPLES
 from schemas.turns import TURNS
@@ -127,7 +127,7 @@ def _contract(config: str) -> Mapping[str, pl.DataType] | None:
     """Return the columns of a config, as its view gives them for samples."""
     if config in TABLES:
         return TABLES[config]
-    view = VIEWS.get("sft" if config == CURRICULUM else config)
+    view = PREFERENCE_VIEW if config == PREFERENCE else VIEWS.get("sft" if config == CURRICULUM else config)
     if view is None:
         return None
     none = pl.DataFrame(schema=dict(SAMPLES.columns)).with_columns(recipe_version=pl.lit(0, dtype=pl.Int64))
@@ -261,6 +261,9 @@ def _check_copies(files: Files, found: Findings) -> None:
             of_level = (pl.col("recipe") == "chains") & (pl.format("h{}", "level") == split)
             mine, train = digests(paths), digests(files.get(("sft", "train"), []), where=of_level)
             wrong = len(np.setxor1d(mine, train)) + abs(len(mine) - len(train))
+        elif config == PREFERENCE:
+            mine, rows = digests(paths, "id"), digests(files.get(("sft", split), []), "id")
+            wrong = int((~np.isin(mine, rows)).sum()) + len(mine) - len(np.unique(mine))
         else:
             continue
         if wrong:
@@ -271,13 +274,15 @@ def _check_copies(files: Files, found: Findings) -> None:
 
 def _check_turns(files: Files, found: Findings) -> None:
     """The rows of recipes that talk are those whose turns are marked as accepted."""
-    talking = [name for name, recipe in RECIPES.items() if recipe.talk]
+    always = [name for name, recipe in RECIPES.items() if recipe.talk and not recipe.draw]
     parts = [
-        digests(files["lineage", split], where=pl.col("recipe").is_in(talking), column="id") for split in _splits(files)
+        digests(files["lineage", split], where=pl.col("recipe").is_in(always), column="id") for split in _splits(files)
     ]
     rows = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
     told = np.unique(digests(files.get(("turns", "turns"), []), where=pl.col("accepted"), column="id"))
-    wrong = len(np.setxor1d(rows, told))
+    either = [name for name, recipe in RECIPES.items() if recipe.talk and recipe.draw]
+    free = [digests(files["lineage", s], where=pl.col("recipe").is_in(either), column="id") for s in _splits(files)]
+    wrong = len(np.setdiff1d(np.setxor1d(rows, told), np.concatenate(free) if free else np.empty(0, np.uint64)))
     if wrong:
         found.problem(f"turns_agree: {wrong} rows have accepted turns and are not there, or the other way round")
     elif len(rows):
@@ -370,12 +375,17 @@ def _rebuilt(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
     rl, sft = frames["rl"], frames["sft"]
     response = pl.col("messages").list.get(1, null_on_oob=True).struct.field("content")
     said = sft.select(response).to_series().fill_null("").to_list()
-    golds = rl["verifier"].struct.field("gold").fill_null("").to_list()
+    verifiers = [v or {"kind": "", "gold": ""} for v in rl["verifier"].to_list()]
     prompt = pl.col("prompt").list.get(0, null_on_oob=True).struct.field("content").alias("prompt").fill_null("")
+    steps = [
+        s.removesuffix(completion("", v | {"gold": v["gold"] or ""})) for s, v in zip(said, verifiers, strict=True)
+    ]
     return frames["lineage"].with_columns(
         rl.select(prompt).to_series(),
         rl["verifier"],
-        pl.Series("steps", [s.removesuffix(completion("", g)) for s, g in zip(said, golds, strict=True)], pl.String),
+        sft["reasoning"],
+        pl.lit("").alias("rejected"),
+        pl.Series("steps", steps, pl.String),
     )
 
 

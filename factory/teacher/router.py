@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 
 from factory.artifacts.digest import digest
-from factory.teacher.protocol import Reply, Request, Role, Teacher
+from factory.teacher.protocol import AUTHOR, Reply, Request, Role, Teacher
 from factory.teacher.streams import Merge, closing
 
-DEFAULT: Role = "author"
+DEFAULT = AUTHOR
 
 
 class Router:

@@ -15,8 +15,8 @@ from factory.teacher.fake import Fake, read_script
 from factory.teacher.ledger import Ledger
 from factory.teacher.loop import Loop
 from factory.teacher.meter import Meter
-from factory.teacher.model import SamplingSpec, TeacherSpec
-from factory.teacher.protocol import Role, Teacher
+from factory.teacher.model import SamplingSpec, TeacherSpec, by_role
+from factory.teacher.protocol import JUDGE, Role, Teacher
 from factory.teacher.reply_store import PLACE, ReplyStore
 from factory.teacher.router import Router
 from factory.teacher.structured import Structured
@@ -64,15 +64,13 @@ class Place:
 @contextmanager
 def open_session(
     teacher: TeacherSpec,
-    judge: TeacherSpec | None,
+    judge: TeacherSpec | Sequence[TeacherSpec] | None,
     base: Path,
     out: Path,
     tell: Callable[[str], None] = lambda line: None,
 ) -> Iterator[Session]:
-    """Yield the session of a job's teacher and judge; relative paths start at `base`, the cache lies under `out`."""
-    specs: dict[Role, TeacherSpec] = {"author": teacher}
-    if judge:
-        specs["judge"] = judge
+    """Yield the session of a job's teacher and judges; relative paths start at `base`, the cache lies under `out`."""
+    specs = by_role(teacher, judge)
     with ExitStack() as stack:
         store, ledger, loop = stack.enter_context(closing(ReplyStore(out / PLACE))), Ledger(), Loop()
         stack.callback(loop.close)
@@ -85,7 +83,7 @@ def open_session(
         for role, spec in specs.items():
             if isinstance(root := getattr(ends[role], "root", None), str):
                 store.remember(spec.model, _where(spec), root)
-        sampling = {"author": teacher.sampling, "judge": (judge or teacher).sampling}
+        sampling = {JUDGE: teacher.sampling} | {role: spec.sampling for role, spec in specs.items()}
         yield Session(whole, sampling, ledger, loop, caches, list(ends.values()))
 
 

@@ -23,6 +23,7 @@ from factory.jobs.model import parse_job
 from factory.jobs.plan import plan
 from factory.jobs.talk import TALK, Told, conversations
 from factory.jobs.waves import GATHER
+from factory.recipes.recipe import NOTHING
 from factory.seeds.bank import SCREEN
 from factory.selection.mini import SELECT_MINI
 from factory.skills.library import Library
@@ -93,7 +94,7 @@ def screen_step() -> Step:
 
 def draw_step() -> Step:
     """The slots of the job; two of them are planned with constraints that no note keeps at once."""
-    slots = plan(JOB, None)
+    slots = plan(JOB, NOTHING)
     hopeless = (pl.col("recipe") == "skill-pairs") & (pl.col("split") == "train") & (pl.col("slot") < 20)
     pair = pl.lit(["note_csv", "note_no_commas"], dtype=pl.List(pl.String()))
     slots = slots.with_columns(skills=pl.when(hopeless).then(pair).otherwise("skills"))
@@ -110,14 +111,14 @@ TALKS = parse_job(
 
 def talk_step() -> Step:
     """Slots of a job that talks; each fifth author refuses, each seventh judge is wrong."""
-    slots = plan(TALKS, None)
+    slots = plan(TALKS, NOTHING)
     params = {
         "name": TALKS.name,
         "seed": 5,
         "attempt": 1,
         "entries": [e.model_dump(mode="json") for e in TALKS.recipes],
     }
-    held = conversations(slots, params, None)
+    held = conversations(slots, params, NOTHING)
     for i, conversation in enumerate(held):
         while conversation.is_open:
             for part, ask in enumerate(list(conversation.asks)):

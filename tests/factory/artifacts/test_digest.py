@@ -35,13 +35,14 @@ from factory.artifacts.digest import digest, permutation, row_id, row_rng
 from factory.jobs.draw import DRAW
 from factory.jobs.model import parse_job
 from factory.jobs.plan import plan, plan_key
+from factory.recipes.recipe import NOTHING
 from factory.skills.library import Library, held_out
 
 entries = [{"recipe": "chains", "share": 0.5, "levels": [1, 2]}, {"recipe": "skill-pairs", "share": 0.5}]
 job = parse_job({"kind": "build", "name": "elsewhere", "rows": 60, "recipes": entries}, "the job")
 print(row_id("demo", 7, "0/level=2/train/5", 1), row_rng(7, "draw", "x").below(10**9), permutation(7, "x", 9).tolist())
 print(DRAW.key(["a", "b"], {"seed": 1, "entries": entries}, {"library": Library()}), sorted(held_out()))
-print(plan_key(job, None), digest(slots=plan(job, None).write_ndjson()))
+print(plan_key(job, NOTHING), digest(slots=plan(job, NOTHING).write_ndjson()))
 """
 
 

@@ -33,6 +33,7 @@ from factory.jobs.plan import PLAN_VERSION, plan
 from factory.jobs.talk import TALK, Told, conversations
 from factory.jobs.waves import GATHER
 from factory.recipes.recipe import (
+    NOTHING,
     Ask,
     Brief,
     Cell,
@@ -43,6 +44,7 @@ from factory.recipes.recipe import (
     Recipe,
     RecipeParams,
     SeedProblem,
+    Sources,
     Talk,
 )
 from factory.recipes.registry import RECIPES
@@ -148,13 +150,13 @@ def test_the_draw_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "toy", TOY)  # type: ignore[misc]
     slots = [
         {"id": f"0/x/train/{i}", "slot": i, "entry": i % 2, "recipe": "toy", "cell": "x", "replan": 0,
-         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2)}
+         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2), "pair": ""}
         for i in range(6)
     ]  # fmt: skip
     entries = [{"recipe": "toy", "share": 0.5}, {"recipe": "toy", "share": 0.5, "cap": 0.5}]
     params = {"name": "golden", "seed": 3, "attempt": 2, "entries": entries}
     frame = pl.DataFrame(slots, schema=dict(DRAW.reads.columns))
-    check("draw", "DRAW.version", stage_versions(DRAW), run(DRAW, frame, params, library=Library(), seeds=None))
+    check("draw", "DRAW.version", stage_versions(DRAW), run(DRAW, frame, params, library=Library()))
 
 
 def toy_talk(params: RecipeParams, brief: Brief, rng: Rng) -> Talk:
@@ -172,7 +174,7 @@ def test_the_talk_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
     params = {"name": "golden", "seed": 3, "attempt": 2, "entries": [{"recipe": "toy", "share": 1.0}]}
     frame = pl.DataFrame(slots, schema=dict(TALK.reads.columns))
-    held = conversations(frame, params, None)
+    held = conversations(frame, params, NOTHING)
     for i, conversation in enumerate(held):
         conversation.hear(0, no_reply("refused", "no") if i == 4 else Reply(text="fine"))
         conversation.go_on()
@@ -273,7 +275,7 @@ class Problems:
 def test_five_chains_of_seeds_are_those_on_file() -> None:
     params = entry_of("chains", seed_share=0.6)
     parents = [["Ann"], ["Bo", "Ann"], ["Ann", "Cy", "Bo"], ["Cy", "Bo"], ["Bo", "Cy", "Ann"]]
-    briefs = [Brief(len(ids), "train", ["seed_problem"] * len(ids), ids, Problems()) for ids in parents]  # type: ignore[arg-type]
+    briefs = [Brief(len(ids), "train", ["seed_problem"] * len(ids), ids, Sources(Problems())) for ids in parents]  # type: ignore[arg-type]
     drafts = [make("chains", params, b, row_rng(5, "golden", str(i))) for i, b in enumerate(briefs)]
     check_drafts("recipe-chains-on-seeds", "chains", drafts)
 
@@ -320,4 +322,4 @@ def test_the_plan_is_the_one_on_file() -> None:
     versions: dict[str, object] = {f"recipe {name}": RECIPES[name].version for name in sorted(RECIPES)}
     versions |= {"plan": PLAN_VERSION, "skill library": Library().identity}
     blame = "PLAN_VERSION (or the version of the recipe whose plan changed)"
-    check("plan", blame, versions, told(plan(job, None)))
+    check("plan", blame, versions, told(plan(job, NOTHING)))

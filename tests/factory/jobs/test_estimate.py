@@ -13,6 +13,7 @@ from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.estimate import SAMPLED, Estimate, counter, estimate, sampled
 from factory.jobs.model import Job, JobFile, parse_job
+from factory.recipes.recipe import NOTHING
 from factory.teacher.model import TeacherSpec
 
 FAKE: dict[str, Any] = {"kind": "fake", "model": "fake"}
@@ -27,7 +28,7 @@ def job_of(rows: int, *entries: dict[str, Any], **keys: Any) -> Job:
 
 
 def asked(job: Job, base: Path = Path()) -> Estimate:
-    return estimate(job, None, base)
+    return estimate(job, NOTHING, base)
 
 
 @pytest.mark.parametrize("rows", [1, 5, 16, 17, 100, 12_345])
@@ -165,7 +166,7 @@ def test_a_tokenizer_that_cannot_be_read_is_the_user_s_to_mend(tmp_path: Path) -
 
 
 def test_sampled_conversations_are_unanswered_and_belong_to_their_line() -> None:
-    held = sampled(job_of(500, {"votes": 2}, {"levels": [3]}), 1, 6, None)
+    held = sampled(job_of(500, {"votes": 2}, {"levels": [3]}), 1, 6, NOTHING)
     assert len(held) == 6
     assert all(not conversation.turns for conversation in held)
     assert {conversation.attempt.brief.level for conversation in held} == {3}

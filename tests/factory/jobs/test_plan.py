@@ -19,6 +19,7 @@ from factory.jobs.model import Job, parse_job
 from factory.jobs.plan import apportion, plan, plan_key, quotas, replan
 from factory.recipes.chains import successors
 from factory.recipes.coverage import walks
+from factory.recipes.recipe import NOTHING, Sources
 from factory.recipes.registry import RECIPES
 from factory.skills.library import held_out
 from schemas.slots import SLOTS
@@ -135,7 +136,7 @@ def test_cells_of_an_entry_are_filled_evenly(job: Job) -> None:
 @pytest.fixture(scope="module")
 def planned() -> tuple[Job, pl.DataFrame]:
     job = job_of(*EVERY, rows=1500)
-    return job, plan(job, None)
+    return job, plan(job, NOTHING)
 
 
 def test_a_plan_keeps_its_contract_and_its_rules(planned: tuple[Job, pl.DataFrame]) -> None:
@@ -173,18 +174,18 @@ def test_cells_are_mixed_over_the_plan(planned: tuple[Job, pl.DataFrame]) -> Non
 
 
 def test_the_same_job_has_the_same_plan(planned: tuple[Job, pl.DataFrame]) -> None:
-    assert plan(planned[0], None).equals(planned[1])
+    assert plan(planned[0], NOTHING).equals(planned[1])
 
 
 def test_another_seed_gives_another_order_and_other_skills_under_the_same_ids() -> None:
-    one, two = (plan(job_of(*EVERY, seed=seed), None) for seed in (1, 2))
+    one, two = (plan(job_of(*EVERY, seed=seed), NOTHING) for seed in (1, 2))
     assert set(one["id"]) == set(two["id"])
     assert one["id"].to_list() != two["id"].to_list()
     assert not one.sort("id")["skills"].equals(two.sort("id")["skills"])
 
 
 def test_a_job_that_grows_keeps_the_skills_of_the_slots_it_had() -> None:
-    small, large = (plan(job_of(*EVERY, rows=rows), None).select("id", "skills") for rows in (200, 700))
+    small, large = (plan(job_of(*EVERY, rows=rows), NOTHING).select("id", "skills") for rows in (200, 700))
     both = small.join(large, on="id", how="left")
     assert both.filter(pl.col("skills") != pl.col("skills_right")).height == 0
     assert both["skills_right"].null_count() == 0
@@ -237,7 +238,7 @@ def test_walks_follow_their_edges_and_use_the_options_of_each_choice_evenly(
 def test_planned_chains_step_only_to_skills_that_take_what_is_given(split: str) -> None:
     names, after = successors(split)
     steps = {(names[i], names[j]) for i, options in enumerate(after) for j in options}
-    slots = plan(job_of({"recipe": "chains", "share": 1, "levels": [5], "heldout": 0.5}, rows=400), None)
+    slots = plan(job_of({"recipe": "chains", "share": 1, "levels": [5], "heldout": 0.5}, rows=400), NOTHING)
     rows = slots.filter(pl.col("split") == split)["skills"].to_list()
     assert {pair for row in rows for pair in pairwise(row)} <= steps
 
@@ -245,7 +246,7 @@ def test_planned_chains_step_only_to_skills_that_take_what_is_given(split: str) 
 @pytest.mark.parametrize("recipe", ["chains", "nested", "countdown"])
 def test_single_skills_are_used_evenly_to_within_one(recipe: str) -> None:
     setting = {"numbers": [3]} if recipe == "countdown" else {"levels": [1]}
-    slots = plan(job_of({"recipe": recipe, "share": 1, **setting}, rows=1000), None)
+    slots = plan(job_of({"recipe": recipe, "share": 1, **setting}, rows=1000), NOTHING)
     for split in ("train", "heldout"):
         names = slots.filter(pl.col("split") == split)["skills"].explode().to_list()
         assert spread(names, sorted(set(names))) <= 1
@@ -255,7 +256,7 @@ def test_single_skills_are_used_evenly_to_within_one(recipe: str) -> None:
 
 @pytest.mark.parametrize("split", ["train", "heldout"])
 def test_planned_pairs_of_skills_are_used_evenly_to_within_one(split: str) -> None:
-    slots = plan(job_of({"recipe": "skill-pairs", "share": 1, "heldout": 0.5}, rows=3000), None)
+    slots = plan(job_of({"recipe": "skill-pairs", "share": 1, "heldout": 0.5}, rows=3000), NOTHING)
     counts = Counter(frozenset(row) for row in slots.filter(pl.col("split") == split)["skills"].to_list())
     assert max(counts.values()) - min(counts.values()) <= 1
 
@@ -288,7 +289,7 @@ def test_a_replan_stays_on_its_side_of_the_split(planned: tuple[Job, pl.DataFram
 
 
 def test_chains_on_seeds_are_planned_on_seeds_of_their_split_each_used_evenly() -> None:
-    slots = plan(job_of({"recipe": "chains", "share": 1, "levels": [3], "heldout": 0.3}, rows=100), FewSeeds())
+    slots = plan(job_of({"recipe": "chains", "share": 1, "levels": [3], "heldout": 0.3}, rows=100), Sources(FewSeeds()))
     for split, n in (("train", 10), ("heldout", 2)):
         parents = slots.filter(pl.col("split") == split)["parents"]
         seeds = FewSeeds().ids(split)
@@ -301,32 +302,32 @@ def test_chains_on_seeds_are_planned_on_seeds_of_their_split_each_used_evenly() 
 def test_a_split_without_seeds_cannot_be_planned_and_says_what_to_do() -> None:
     job = job_of({"recipe": "chains", "share": 1, "levels": [2], "heldout": 0.3}, rows=10)
     with pytest.raises(QuotaUnmet) as caught:
-        plan(job, FewSeeds(heldout=0))
+        plan(job, Sources(FewSeeds(heldout=0)))
     assert "'chains', level=2, split heldout: nothing to build 3 rows on" in str(caught.value)
     assert "bring more seeds" in str(caught.value)
 
 
 KEYS = {
-    "rows": lambda: (job_of(*EVERY, rows=201), None),
-    "seed": lambda: (job_of(*EVERY, seed=4), None),
-    "recipes": lambda: (job_of(*EVERY[::-1]), None),
-    "a setting": lambda: (job_of({**EVERY[0], "levels": [1, 2, 3]}, *EVERY[1:]), None),
-    "seeds": lambda: (job_of(*EVERY), FewSeeds("few")),
-    "other seeds": lambda: (job_of(*EVERY), FewSeeds("other")),
+    "rows": lambda: (job_of(*EVERY, rows=201), NOTHING),
+    "seed": lambda: (job_of(*EVERY, seed=4), NOTHING),
+    "recipes": lambda: (job_of(*EVERY[::-1]), NOTHING),
+    "a setting": lambda: (job_of({**EVERY[0], "levels": [1, 2, 3]}, *EVERY[1:]), NOTHING),
+    "seeds": lambda: (job_of(*EVERY), Sources(FewSeeds("few"))),
+    "other seeds": lambda: (job_of(*EVERY), Sources(FewSeeds("other"))),
 }
 
 
 def test_everything_a_plan_depends_on_is_in_its_key() -> None:
-    keys = {plan_key(*given()) for given in KEYS.values()} | {plan_key(job_of(*EVERY), None)}
+    keys = {plan_key(*given()) for given in KEYS.values()} | {plan_key(job_of(*EVERY), NOTHING)}
     assert len(keys) == len(KEYS) + 1
 
 
 def test_a_recipes_version_is_in_the_key_of_a_plan(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = plan_key(job_of(*EVERY), None)
+    before = plan_key(job_of(*EVERY), NOTHING)
     monkeypatch.setitem(RECIPES, "nested", replace(RECIPES["nested"], version=99))  # type: ignore[misc]
-    assert plan_key(job_of(*EVERY), None) != before
+    assert plan_key(job_of(*EVERY), NOTHING) != before
 
 
 def test_what_a_plan_does_not_depend_on_is_not_in_its_key() -> None:
     other = job_of(*EVERY, max_attempts=9, mini={"rows": 3}, release={"version": "2.0.0"})
-    assert plan_key(other, None) == plan_key(job_of(*EVERY), None)
+    assert plan_key(other, NOTHING) == plan_key(job_of(*EVERY), NOTHING)

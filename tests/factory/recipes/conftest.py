@@ -12,7 +12,7 @@ from by_example import make
 
 from factory.artifacts.digest import canonical_json, row_rng
 from factory.gates.verify import judge
-from factory.recipes.recipe import Brief, Cell, Demand, Draft, Dropped, RecipeParams, Seeds
+from factory.recipes.recipe import Bank, Brief, Cell, Demand, Draft, Dropped, RecipeParams, SeedProblem, Sources
 from factory.recipes.registry import RECIPES
 
 
@@ -53,16 +53,22 @@ def draw() -> Draw:
     """Draws n rows of a cell: `draw("nested", level=3, n=20, split="heldout", definitions="hidden")`."""
 
     def rows(
-        recipe: str, level: int, n: int, split: str = "train", seeds: Seeds | None = None, seed: int = 3, **params: Any
+        recipe: str,
+        level: int,
+        n: int,
+        split: str = "train",
+        seeds: Bank[SeedProblem] | None = None,
+        seed: int = 3,
+        **params: Any,
     ) -> Drawn:
-        made = params_of(recipe, **params)
-        request = Demand(Cell(f"level={level}", level), split, n, seed, f"0/level={level}/{split}", seeds)
+        made, sources = params_of(recipe, **params), Sources(problems=seeds)
+        request = Demand(Cell(f"level={level}", level), split, n, seed, f"0/level={level}/{split}", sources)
         plan = RECIPES[recipe].assign(made, request)
         skills_of, parents_of = as_lists(plan.skills), as_lists(plan.parents)
         out, dropped = [], []
         for i, skills in enumerate(skills_of):
             of = parents_of[i] if parents_of else []
-            brief = Brief(level, split, skills, of, seeds)
+            brief = Brief(level, split, skills, of, sources)
             drawn = make(recipe, made, brief, row_rng(seed, "draw", f"{request.tag}/{i}"))
             if isinstance(drawn, Draft):
                 out.append(Row(recipe, brief, drawn))

@@ -20,7 +20,7 @@ from factory.jobs.engine import InProcess
 from factory.jobs.model import SeedSource, parse_job
 from factory.jobs.report import Report
 from factory.jobs.waves import Filling, sample_shards
-from factory.recipes.recipe import Brief, Draft
+from factory.recipes.recipe import Brief, Draft, Sources
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SCREEN, SeedBank, import_seeds, worked_solution
 from factory.skills.library import TASKS, held_out
@@ -192,7 +192,7 @@ def chains(bank: SeedBank, level: int, n: int = 20, **settings: Any) -> list[Cha
     out, ids = [], bank.ids("train")
     for i in range(n):
         planned = row_rng(1, "planned", str(i)).sample(ids, level)
-        brief = Brief(level, "train", ["seed_problem"] * level, planned, bank)
+        brief = Brief(level, "train", ["seed_problem"] * level, planned, Sources(bank))
         draft = RECIPES["chains"].draw(params, brief, row_rng(1, "draw", str(i)))
         if isinstance(draft, Draft):
             out.append(Chain(draft, planned))

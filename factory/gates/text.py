@@ -1,0 +1,294 @@
+"""Rules for a prompt and its response as texts: named, each with a pair that must fail it, over Polars expressions.
+
+They find what a writing model leaves behind (labels, refusals, cut ends, placeholders), not whether a text is good. A
+rule errs towards letting a row pass: tests/data/replies/text-rules.yaml holds the pairs that it must tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import polars as pl
+
+from factory.gates import text_patterns as say
+
+PROMPT_LENGTH = (10, 8_000)  # characters
+RESPONSE_LONGEST = 20_000
+TRIGRAMS, TRIGRAM_SHARE = 20, 0.6  # of so many groups of three words, this share must differ
+TAIL, TAIL_TRIGRAMS, TAIL_SHARE = 800, 25, 0.5  # and of the last characters, where a loop begins late
+TOP_TRIGRAMS, TOP_SHARE = 25, 0.12  # the commonest one; Gopher (arXiv 2112.11446, table A1) has 0.18 of characters
+LINE, LINE_TIMES = 25, 5  # a line or sentence of so many characters may not come so often
+ECHO = 10
+FEW, VERY_FEW = 25, 12  # words
+LETTERS = 20
+BEGINNING = 400  # characters, by which a script is told
+
+
+@dataclass(frozen=True, slots=True)
+class TextRule:
+    """A rule: what it is about, what holds of a pair that keeps it, what to show of one that does not.
+
+    `holds` (Boolean, never null) and `shown` (String) read the columns `prompt` and `response`; `fails` is a (prompt,
+    response) that breaks this rule and no other.
+    """
+
+    name: str
+    about: str
+    holds: pl.Expr
+    shown: pl.Expr
+    fails: tuple[str, str]
+
+
+PROMPT = pl.col("prompt").fill_null("").str.strip_chars()
+RESPONSE = pl.col("response").fill_null("").str.strip_chars()
+PROSE = RESPONSE.str.replace_all(say.FENCED, "\n").str.replace_all(say.CODE, " ")
+WORDS = RESPONSE.str.slice(0, 600).str.count_matches(say.WORDS)  # only a few are counted
+
+
+def _has(text: pl.Expr, pattern: str) -> pl.Expr:
+    return text.str.contains(pattern)
+
+
+def _found(text: pl.Expr, pattern: str) -> pl.Expr:
+    return text.str.extract(f"({pattern})", 1).fill_null("").str.strip_chars().str.slice(0, 80)
+
+
+def _first(*found: pl.Expr) -> pl.Expr:
+    return pl.coalesce(*(pl.when(one != "").then(one) for one in found), pl.lit(""))
+
+
+def _size(text: pl.Expr) -> pl.Expr:
+    return text.str.len_chars().cast(pl.String) + " characters"
+
+
+def _last(text: pl.Expr) -> pl.Expr:
+    return text.str.split("\n").list.last().fill_null("")
+
+
+def _end(text: pl.Expr) -> pl.Expr:
+    return "it ends: " + text.str.slice(-60)
+
+
+# -------------------------------------------------------------------------------------------------------- is it whole
+
+LAST = _last(RESPONSE)
+PLAIN = LAST.str.replace_all(say.EMPHASIS, "")
+ENDING = RESPONSE.str.slice(-400)
+LINES = RESPONSE.str.count_matches("\n")
+OPEN_FENCE = (RESPONSE.str.count_matches(r"(?m)^\s*```") % 2) == 1
+OPEN_MATHS = (PROSE.str.count_matches(r"\\begin\{") != PROSE.str.count_matches(r"\\end\{")) | (
+    PROSE.str.count_matches(r"(?m)(?:^|[^\\])\\\[") > PROSE.str.count_matches(r"\\\]")
+)
+BROKEN_OFF = _has(PLAIN, say.CUT_END) & ~_has(PLAIN, say.CLOSING) & ~_has(PLAIN, r"^\s*(?:[#|]|\S+\z)")
+UNCLOSED_PROSE = (
+    _has(PLAIN, say.CUT_END_PROSE)
+    & ~_has(PLAIN, say.UNENDED_LINE)
+    & ~_has(LAST, say.LIST_ITEM)
+    & ~_has(PLAIN, say.CLOSING)
+    & (
+        (_has(PLAIN, say.MANY_WORDS) & (PROSE.str.count_matches(say.UNPUNCTUATED) < 3))
+        | _has(PLAIN, say.SENTENCE_INSIDE)
+    )
+)
+UNCLOSED_ITEM = (
+    _has(LAST, say.LIST_ITEM)
+    & _has(PLAIN, say.CUT_END_PROSE)
+    & (PROSE.str.count_matches(say.ANY_ITEM) >= 4)
+    & (PROSE.str.count_matches(say.CLOSED_ITEM) == PROSE.str.count_matches(say.ANY_ITEM) - 1)
+)
+DANGLING = (LINES > 0) & (_has(ENDING, say.EMPTY_ITEM) | _has(ENDING, say.HEADING))
+COMPLETE = ~(OPEN_FENCE | OPEN_MATHS | BROKEN_OFF | UNCLOSED_PROSE | UNCLOSED_ITEM | DANGLING)
+
+# ------------------------------------------------------------------------------------------------------- repetition
+
+RUNNING = PROSE.str.replace_all(say.MATHS, " ").str.to_lowercase()
+THREE = r"\p{L}[\p{L}\p{M}'’-]*[^\p{L}\n]+\p{L}[\p{L}\p{M}'’-]*[^\p{L}\n]+\p{L}[\p{L}\p{M}'’-]*"
+
+
+def _varied(text: pl.Expr, least: int, share: float) -> pl.Expr:
+    threes = text.str.extract_all(THREE)
+    return (threes.list.len() < least) | (threes.list.n_unique() >= threes.list.len() * share)
+
+
+THREES = RUNNING.str.extract_all(THREE)  # side by side: every third group of all, which is enough to tell
+TOP_THREE = THREES.list.eval(pl.element().unique_counts().max()).list.first()
+TOP_IS_RARE = ((THREES.list.len() < TOP_TRIGRAMS) | (TOP_THREE <= THREES.list.len() * TOP_SHARE)).fill_null(True)
+SENTENCES = RUNNING.str.extract_all(rf"[^\n.!?。！？]{{{LINE},}}").list.eval(pl.element().str.strip_chars(" -*•\t>"))
+TOP_SENTENCE = SENTENCES.list.eval(pl.element().unique_counts().max()).list.first().fill_null(0)
+NOT_REPETITIVE = (
+    _varied(RUNNING, TRIGRAMS, TRIGRAM_SHARE)
+    & _varied(RUNNING.str.slice(-TAIL), TAIL_TRIGRAMS, TAIL_SHARE)
+    & TOP_IS_RARE
+    & (TOP_SENTENCE < LINE_TIMES)
+)
+
+# -------------------------------------------------------------------------------------- shirking, echo, language
+
+CODE_OR_SUM = _has(RESPONSE, r"```|=|\|")
+SHIRKED = (
+    ~_has(PROMPT, say.SHORT_ASKED)
+    & ~CODE_OR_SUM
+    & ((_has(PROMPT, say.WRITING) & (WORDS < FEW)) | (_has(PROMPT, say.EXPLAINING) & (WORDS < VERY_FEW)))
+)
+
+
+def _folded(text: pl.Expr) -> pl.Expr:
+    return text.str.slice(0, 2_000).str.to_lowercase().str.replace_all(r"\s\s+|[\t\n]", " ")
+
+
+ECHOED = (PROMPT.str.len_chars() >= ECHO) & _folded(RESPONSE).str.starts_with(_folded(PROMPT))
+
+
+def _letters(text: pl.Expr) -> pl.Expr:
+    """Return about how many letters a text has of each script; of Latin the words are counted, which is faster."""
+    latin = text.str.count_matches(say.LATIN) * 5
+    return pl.concat_list(latin, *(text.str.count_matches(f"[{script}]") for script in say.SCRIPTS))
+
+
+def _in_other_script() -> pl.Expr:
+    prompt, response = PROMPT.str.slice(0, BEGINNING), RESPONSE.str.slice(0, BEGINNING)
+    asked, said = _letters(prompt), _letters(response)
+    most = said.list.arg_max()
+    other = (said.list.get(most) * 2 > said.list.sum()) & (asked.list.get(most) * 10 < asked.list.sum())
+    enough = (asked.list.sum() >= LETTERS // 2) & (said.list.sum() >= LETTERS)
+    return enough & other & ~_has(PROMPT, say.LANGUAGE_ASKED)
+
+
+# -------------------------------------------------------------------------------------------------------------- rules
+
+OPEN_TEXT = PROSE.str.replace_all(say.LINK, " ").str.replace_all(say.OPEN_NAME, " ")
+LEFT_OPEN = (_has(OPEN_TEXT, say.PLACEHOLDER) | _has(RESPONSE, say.CODE_PLACEHOLDER)) & ~_has(
+    PROMPT, say.PLACEHOLDER_ASKED
+)
+RESIDUE = (
+    _has(PROSE, say.RESIDUE)
+    | (_has(RESPONSE, say.JSON_RESIDUE) & ~_has(PROMPT, say.JSON_ASKED) & ~_has(RESPONSE, r"\\n\\n.*```|```.*\\n\\n"))
+    | (_has(RESPONSE, say.JSON_TAIL) & ~_has(RESPONSE, r"\{"))
+    | (_has(PROSE, say.COUNTED) & ~_has(PROMPT, say.COUNT_ASKED))
+    | (_has(PROSE, say.REVISED) & ~_has(PROMPT, say.REVISION_ASKED))
+)
+PROMPT_PROSE = PROMPT.str.replace_all(say.FENCED, "\n").str.replace_all(say.CODE, " ")
+PROMPT_JSON = r'(?i)\A\s*\{\s*"(?:\w+_)?(?:instruction|query|prompt)"\s*:'
+ASKED = "What is the capital of France, and what is it known for?"
+ESSAY = "Write a persuasive essay about why cities should plant more trees."
+LONG = (
+    "".join(f"{chr(97 + i % 26)}{chr(97 + i // 26 % 26)}{chr(97 + i // 676)}o " for i in range(4_100))
+).strip() + "."
+
+_RULES = (
+    TextRule("prompt_present", "the prompt says something", PROMPT != "", pl.lit("no text"), ("  \n", "Paris.")),
+    TextRule("response_present", "the response says something", RESPONSE != "", pl.lit("no text"), (ASKED, " \n")),
+    TextRule(
+        "prompt_length",
+        f"the prompt has {PROMPT_LENGTH[0]} to {PROMPT_LENGTH[1]:,} characters",
+        (PROMPT == "") | PROMPT.str.len_chars().is_between(*PROMPT_LENGTH),
+        _size(PROMPT),
+        ("Hi", "Hello! What are you working on today?"),
+    ),
+    TextRule(
+        "response_length",
+        f"the response has at most {RESPONSE_LONGEST:,} characters",
+        RESPONSE.str.len_chars() <= RESPONSE_LONGEST,
+        _size(RESPONSE),
+        (ASKED, LONG),
+    ),
+    TextRule(
+        "no_residue_in_prompt",
+        "the prompt carries no label or remark of the conversation that made it",
+        ~_has(PROMPT_PROSE, say.RESIDUE) & ~_has(PROMPT, PROMPT_JSON),
+        _first(_found(PROMPT_PROSE, say.RESIDUE), _found(PROMPT, PROMPT_JSON)),
+        (f"Improved instruction: {ASKED}", "Paris, known for the Louvre."),
+    ),
+    TextRule(
+        "no_residue_in_response",
+        "the response carries no label or remark of the conversation that made it",
+        ~RESIDUE,
+        _first(
+            *(_found(PROSE, p) for p in (say.RESIDUE, say.REVISED, say.COUNTED)), _found(RESPONSE, say.JSON_RESIDUE)
+        ),
+        (ASKED, "### Response:\nParis, known for the Louvre."),
+    ),
+    TextRule(
+        "no_refusal",
+        "the response does not begin by declining",
+        ~_has(RESPONSE, say.REFUSAL) | _has(PROMPT, say.REFUSAL_ASKED),
+        _found(RESPONSE, say.REFUSAL),
+        (ASKED, "I'm sorry, but I can't help with that."),
+    ),
+    TextRule(
+        "no_preamble",
+        "the response does not open with chat about itself",
+        ~_has(RESPONSE, say.PREAMBLE),
+        _found(RESPONSE, say.PREAMBLE),
+        (ASKED, "Sure! Here is the answer: Paris, known for the Louvre."),
+    ),
+    TextRule(
+        "not_an_echo",
+        "the response does not repeat the prompt",
+        ~ECHOED,
+        pl.lit("it begins with the prompt"),
+        (ASKED, f"{ASKED} Paris, known for the Louvre."),
+    ),
+    TextRule(
+        "complete",
+        "the response is not cut off",
+        COMPLETE,
+        _end(RESPONSE),
+        (ASKED, "The capital of France is Paris. It is known for the Louvre, the"),
+    ),
+    TextRule(
+        "not_repetitive",
+        "no line, sentence or group of three words comes again and again",
+        NOT_REPETITIVE,
+        _end(RESPONSE),
+        (ASKED, "Paris is known for the Louvre and its art. " * 12),
+    ),
+    TextRule(
+        "no_shirking",
+        f"what asks for a longer text gets {FEW} words, an explanation {VERY_FEW}",
+        ~SHIRKED,
+        WORDS.cast(pl.String) + " words",
+        (ESSAY, "Trees are good because they give shade."),
+    ),
+    TextRule(
+        "no_placeholder",
+        "nothing is left for the reader to fill in but a name, a date or an address",
+        ~LEFT_OPEN,
+        _first(_found(OPEN_TEXT, say.PLACEHOLDER), _found(RESPONSE, say.CODE_PLACEHOLDER)),
+        (ASKED, "Paris, known for [insert landmark here]."),
+    ),
+    TextRule(
+        "language_kept",
+        "the response is in the script of the prompt, unless another language is spoken of",
+        ~_in_other_script(),
+        pl.lit("mostly in another script than the prompt"),
+        (ASKED, "Париж, столица Франции, известен Лувром."),
+    ),
+)
+RULES: Mapping[str, TextRule] = {rule.name: rule for rule in _RULES}
+
+FAULTS = pl.List(pl.Struct({"code": pl.String, "detail": pl.String}))
+
+
+def faults(frame: pl.DataFrame) -> pl.Series:
+    """Return for each row of (prompt, response) the rules that it breaks, in the order of RULES: List[{code, detail}].
+
+    A null is an empty text. Details are worked out for the rows that break a rule only.
+    """
+    pairs = frame.select(pl.col("prompt", "response").cast(pl.String))
+    kept = pairs.select(rule.holds.alias(name) for name, rule in RULES.items())
+    bad = ~kept.select(pl.all_horizontal(pl.all())).to_series()
+    found: list[list[dict[str, str]]] = [[] for _ in range(frame.height)]
+    if bad.any():
+        wrong = pairs.filter(bad).select(rule.shown.fill_null("").alias(name) for name, rule in RULES.items())
+        rows = zip(bad.arg_true(), kept.filter(bad).iter_rows(named=True), wrong.iter_rows(named=True), strict=True)
+        for place, holds, shown in rows:
+            found[place] = [{"code": name, "detail": shown[name]} for name in RULES if not holds[name]]
+    return pl.Series("faults", found, dtype=FAULTS)
+
+
+def first_fault(prompt: str, response: str) -> tuple[str, str] | None:
+    """Return (rule, detail) of the first rule that one pair breaks; None where it keeps them all."""
+    found = faults(pl.DataFrame({"prompt": [prompt], "response": [response]})).to_list()[0]
+    return (found[0]["code"], found[0]["detail"]) if found else None

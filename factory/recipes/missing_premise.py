@@ -1,0 +1,176 @@
+"""Missing premises (arXiv 2504.06514): pairs of an intact problem and its twin that lacks something it needs.
+
+The target of the twin without the premise is a short abstention that names what is missing; the intact twin keeps its
+answer, so that abstaining is no shortcut. On chains all of it is done by program. On the user's problems a teacher
+removes the premise, and solvers show that the intact problem has its answer and the other one none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from typing import Literal
+
+import polars as pl
+from pydantic import Field, field_validator, model_validator
+
+from factory.artifacts.digest import Rng
+from factory.errors import UserError
+from factory.gates.equal import groups, is_answer
+from factory.recipes import chains
+from factory.recipes.premises import ablations, abstention
+from factory.recipes.recipe import (
+    NOTHING,
+    PREMISE,
+    Ask,
+    Brief,
+    Cell,
+    Demand,
+    Draft,
+    Dropped,
+    Plan,
+    Recipe,
+    RecipeParams,
+    Talk,
+    check_levels,
+    levels_field,
+)
+from factory.recipes.removal import abstaining, example_of, removal_fault
+from factory.recipes.rephrased import is_right, steps_of
+from factory.recipes.sampling import SOLVE, samples
+from factory.skills.tree import topology
+from factory.teacher.protocol import Sampling
+
+ABLATE = "missing-premise/ablate.v1"
+INTACT = "premise_given"
+
+
+class MissingPremiseParams(RecipeParams):
+    """What a job may say of missing premises."""
+
+    recipe: Literal["missing-premise"]
+    base: Literal["chains", "problems"] = Field(
+        default="chains", description="What is ablated: chains by program, or the job's seeds by a teacher."
+    )
+    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
+    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
+    votes: int = Field(default=5, ge=1, le=16, description="With problems: independent solutions of each twin.")
+    agree: int = Field(
+        default=3, ge=1, le=16, description="So many must reach the intact answer, and fewer agree on one without."
+    )
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return check_levels(levels, chains.MAX_LEVEL)
+
+    @model_validator(mode="after")
+    def _sound(self) -> MissingPremiseParams:
+        if self.agree > self.votes:
+            raise ValueError(f"agree is {self.agree}, but there are only {self.votes} votes")
+        if self.base == "problems" and "levels" in self.model_fields_set and self.levels != (1,):
+            raise ValueError(f"levels is {list(self.levels)}, but a problem of the seeds is of level 1 alone")
+        return self
+
+
+@cache
+def chain_params(params: MissingPremiseParams) -> chains.ChainsParams:
+    """Return the params of the chains underneath."""
+    return chains.ChainsParams(recipe="chains", share=1.0, levels=params.levels, atom_level=params.atom_level)
+
+
+def cells(params: MissingPremiseParams) -> list[Cell]:
+    """Return two cells a level: the intact twins and the ablated ones."""
+    levels = params.levels if params.base == "chains" else (1,)
+    return [Cell(f"level={level},{kind}", level, kind) for level in levels for kind in ("intact", "ablated")]
+
+
+def assign(params: MissingPremiseParams, demand: Demand) -> Plan:
+    """Plan the same chains or seeds for both cells of a level, in pairs; one slot too many in a cell has no pair."""
+    if params.base == "problems" and demand.sources.problems is None:
+        raise UserError(
+            "recipe 'missing-premise' with base: problems needs seeds: add `seeds: {path: FILE}` to the job"
+        )
+    level, sources = demand.cell.level, demand.sources if params.base == "problems" else NOTHING
+    sizes = [n for cell, n in demand.open if cell.level == level] or [demand.n]
+    place = f"{demand.entry}/{demand.split}/{demand.round}/{level}"
+    both = replace(demand, n=max(sizes), tag=f"missing-premise/{place}", sources=sources)
+    planned = chains.assign(chain_params(params), both)
+    paired = min(sizes) if len(sizes) > 1 else 0 if demand.open else demand.n
+    pairs = [f"{demand.split}/{demand.round}/{level}/{i}" if i < paired else "" for i in range(demand.n)]
+    parents = None if planned.parents is None else planned.parents.head(demand.n)
+    skills = planned.skills.head(demand.n)
+    return Plan(skills, parents, pl.Series(pairs[: len(skills)], dtype=pl.String))
+
+
+def draw(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Draft | Dropped:
+    """Return the chain of a pair, or the same chain without one premise, by the slot's cell."""
+    drawn = chains.draw(chain_params(params), replace(brief, sources=NOTHING), rng)
+    if isinstance(drawn, Dropped):
+        return drawn
+    found = ablations(drawn)
+    if not found:
+        return Dropped("premise_needed", "no value or sentence of the chain could be removed: none is surely needed")
+    kind = rng.pick(sorted({one.kind for one in found}))
+    chosen = rng.pick([one for one in found if one.kind == kind])
+    phrasing = f"{kind}.{drawn.phrasing}"
+    if not brief.cell.endswith("ablated"):
+        return replace(drawn, prompt=chosen.intact, phrasing=phrasing, flags=[*drawn.flags, INTACT])
+    verifier = {"kind": "abstain", "gold": abstention(chosen, rng), "args": {"names": list(chosen.names)}}
+    shape = f"{topology(drawn.tree)} without a {kind}"
+    return Draft({}, verifier, phrasing, chosen.ablated, "", flags=[*drawn.flags, PREMISE], shape=shape)
+
+
+def talk(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Talk:
+    """Have a seed solved, or its premise removed and solved in vain, by the slot's cell."""
+    drawn = chains.draw(chain_params(params), brief, rng)
+    assert isinstance(drawn, Draft)  # one seed alone always fits
+    if brief.cell.endswith("ablated"):
+        return (yield from _ablated(params, brief, drawn, rng))
+    solved = f"{drawn.steps}\nAnswer: {drawn.verifier['gold']}"
+    votes = yield from samples(_solving(drawn.prompt, solved), params.votes)
+    right = [vote for vote in votes if is_right(vote, drawn)]
+    if len(right) < params.agree:
+        return Dropped("solutions_agree", f"{len(right)} of {len(votes)} solutions reach {drawn.verifier['gold']!r}")
+    return replace(drawn, steps=steps_of(right, drawn), flags=[*drawn.flags, INTACT])
+
+
+def _solving(problem: str, example: str) -> Ask:
+    return Ask(SOLVE, {"problem": problem}, example, "judge", sampling=Sampling(temperature=0.7, max_tokens=2048))
+
+
+def _ablated(params: MissingPremiseParams, brief: Brief, drawn: Draft, rng: Rng) -> Talk:
+    """Have the premise removed, and drop the row where so many solutions still agree on one answer."""
+    question, _, close = drawn.prompt.rpartition("\n")
+    (reply,) = yield [Ask(ABLATE, {"problem": question}, example_of(question), sampling=Sampling(max_tokens=2048))]
+    said = reply.need()
+    if fault := removal_fault(question, said):
+        return Dropped("premise_removed", fault)
+    prompt, target = f"{said['rewritten'].strip()}\n{close}", abstaining(said, rng)
+    votes = yield from samples(_solving(prompt, target), params.votes)
+    came = [vote.text for vote in votes if vote.failure is None]
+    if len(came) < params.agree:
+        return Dropped("undecided", f"{len(came)} of {len(votes)} solutions came, and {params.agree} are needed")
+    answers = [text for text in came if is_answer(text, drawn.verifier["kind"])]
+    if answers and (most := len(groups(answers, drawn.verifier["kind"])[0])) >= params.agree:
+        return Dropped("still_answerable", f"{most} of {len(votes)} solutions agree on an answer without the premise")
+    verifier = {"kind": "abstain", "gold": target, "args": {"names": said["names"]}}
+    shape = f"seed {drawn.parents[0]}"
+    return Draft({}, verifier, "removed", prompt, "", drawn.parents, [PREMISE], shape=shape)
+
+
+MISSING_PREMISE = Recipe(
+    name="missing-premise",
+    version=1,
+    about="pairs of twins: a problem, and the same one without a premise it needs, whose reply names what is missing",
+    paper="MiP-Overthinking, arXiv 2504.06514",
+    params=MissingPremiseParams,
+    cells=cells,
+    assign=assign,
+    draw=draw,
+    talk=talk,
+    talks=lambda params: params.base == "problems",
+    prompts=(ABLATE, SOLVE),
+    gold=chains.gold,
+    twins=True,
+)

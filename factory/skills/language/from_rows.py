@@ -1,0 +1,238 @@
+"""Skills from what a user has: each row of a data set, or each passage of documents, is labelled by a teacher.
+
+The seed-dependent way of Instruct-SkillMix (arXiv 2408.14774). Labels are free, or those of a given vocabulary. Free
+ones are merged, each skill is then defined and illustrated, and doubtful pairs are asked about with their definitions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Literal
+
+import polars as pl
+
+from factory.errors import UserError
+from factory.prompts import find_prompt
+from factory.recipes.recipe import Ask
+from factory.skills.language.confirm import settle
+from factory.skills.language.define import define
+from factory.skills.language.extract import (
+    Asking,
+    Encode,
+    Extracted,
+    Growth,
+    Limits,
+    Log,
+    Memory,
+    Merging,
+    Round,
+    labels_of,
+    no_merges,
+    shown,
+    usable_name,
+)
+from factory.skills.language.from_domain import grow_query_types
+from factory.skills.language.merge import SURE
+from factory.skills.language.skill import LanguageSkill
+from factory.skills.language.vocabulary import Vocabulary
+from factory.teacher.protocol import Reply, Sampling
+from schemas.skills import MERGES
+
+OPEN, CLOSED, PASSAGE = "skills/label-open.v1", "skills/label-closed.v1", "skills/of-passage.v1"
+MOST = {OPEN: 5, CLOSED: 5, PASSAGE: 8}
+FIRST_WAVE = 50  # rows labelled without seeing other rows' labels; each next wave is as large as all before it
+LABELS_SHOWN, VOCABULARY_SHOWN = 3_000, 12_000  # characters
+SNIPPETS = 2  # texts that show how a label was meant
+ENUM = 200  # labels that a schema can list
+LABELLING = Sampling(temperature=0.3, max_tokens=1_024)
+EXAMPLE = {
+    "demands": "A good answer compares the options by what matters to the asker and says which one to take.",
+    "skills": ["weighing trade-offs", "step by step explanation"],
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A row of a data set (an instruction, perhaps with its answer), or a passage of a document."""
+
+    id: str
+    text: str
+    answer: str = ""
+
+
+@dataclass(slots=True)
+class Labelling:
+    """Who labelled what: for each source the labels as the teacher said them."""
+
+    prompt: str
+    sources: Sequence[Source]
+    log: Log
+    given: dict[int, list[str]] = field(default_factory=dict)
+
+    def wave(self, start: int, end: int, ask: Callable[[Source], Ask]) -> Asking[int]:
+        """Ask for the labels of sources[start:end]; return how many labels came."""
+        wave = self.sources[start:end]
+        replies: list[Reply] = yield [ask(source) for source in wave]
+        needed = not any(self.given.values())
+        for i, value in self.log.hear("labels", [source.id for source in wave], replies, needed=needed):
+            self.given[start + i] = labels = list(dict.fromkeys(value["skills"]))[: MOST[self.prompt]]
+            if not labels:
+                self.log.reject("labels", wave[i].id, "no_skill", value["demands"])
+        return sum(len(self.given.get(i, ())) for i in range(start, end))
+
+    def each(self) -> Iterator[tuple[Source, str]]:
+        """Yield every label with its source, in the order of the sources."""
+        for i in sorted(self.given):
+            for label in self.given[i]:
+                yield self.sources[i], label
+
+
+def from_rows(rows: Sequence[Source], limits: Limits, encode: Encode, origin: str) -> Asking[Extracted]:
+    """Return the skills that the rows' answers must show, each row's labels, and the rows' query types."""
+    labelling = Labelling(OPEN, rows, Log())
+    merging = Merging(Memory(encode), limits.threshold)
+    found = yield from _open(labelling, merging, limits, origin)
+    requests = [" ".join(row.text.split())[:200] for row in rows]
+    growth = Growth("query_types", limits, merging, labelling.log)
+    types = yield from grow_query_types("Requests of one data set; some of them:", requests, growth)
+    return replace(found, query_types=types)
+
+
+def from_documents(passages: Sequence[Source], limits: Limits, encode: Encode, origin: str) -> Asking[Extracted]:
+    """Return the skills that it takes to write, understand or use the passages, and each passage's labels."""
+    labelling = Labelling(PASSAGE, passages, Log())
+    return (yield from _open(labelling, Merging(Memory(encode), limits.threshold), limits, origin))
+
+
+def _open(labelling: Labelling, merging: Merging, limits: Limits, origin: str) -> Asking[Extracted]:
+    """Label freely, wave by wave, each seeing the labels so far; merge, define, ask about doubtful pairs, merge."""
+    sure = replace(merging, threshold=max(limits.threshold, SURE))  # names alone say little: "irony", "sarcasm"
+    log, growth = labelling.log, Growth("labels", limits, sure, labelling.log)
+    start = 0
+    while start < len(labelling.sources):
+        end = min(len(labelling.sources), max(FIRST_WAVE, 2 * start))
+        known = shown((s.label for s in sorted(growth.known, key=lambda s: -s.count)), LABELS_SHOWN)
+        yield from labelling.wave(start, end, partial(_open_ask, labelling.prompt, known))
+        growth.grow(end - start, list(_named(labelling, start, end)))
+        start = end
+    if not growth.known:
+        raise UserError(
+            f"no usable label came of {len(labelling.sources)} rows: see the rejects, or take another model"
+        )
+    first = sure.merge(list(growth.named.values()))
+    defined = yield from define(first.skills, _snippets(labelling, first.merges), log)
+    settled = yield from settle(defined, merging, log, limits.confirm)
+    merges = chained(first.merges, settled.merges)
+    skills = [replace(skill, origin=origin) for skill in settled.skills]
+    return Extracted(skills, merges, _open_labels(labelling, merges), [], log.rounds, log.rejects)
+
+
+def _open_ask(prompt: str, known: Sequence[str], source: Source) -> Ask:
+    inputs: dict[str, Any] = {"known": list(known), "most": MOST[prompt]}
+    inputs |= {"passage": source.text} if prompt == PASSAGE else {"instruction": source.text, "answer": source.answer}
+    return Ask(prompt, inputs, EXAMPLE, sampling=LABELLING)
+
+
+def _named(labelling: Labelling, start: int, end: int) -> Iterator[LanguageSkill]:
+    """Yield a skill for each usable label of a wave; those that are none are taken away and noted."""
+    for i in range(start, end):
+        names = {label: usable_name(labelling.log, "labels", label) for label in labelling.given.get(i, ())}
+        for name in dict.fromkeys(name for name in names.values() if name):
+            yield LanguageSkill(name)
+
+
+def _snippets(labelling: Labelling, merges: pl.DataFrame) -> dict[str, list[str]]:
+    """Return of each skill the beginnings of some texts that were labelled with it."""
+    became = _became(merges)
+    out: dict[str, list[str]] = {}
+    for source, label in labelling.each():
+        texts = out.setdefault(became.get(_name(label), ("", "", None))[0], [])
+        if len(texts) < SNIPPETS:
+            texts.append(" ".join(source.text.split())[:160])
+    return out
+
+
+def _became(merges: pl.DataFrame) -> dict[str, tuple[str, str, float | None]]:
+    """Return what each label became: (skill, how, similarity)."""
+    return {label: (skill or "", how, near) for label, skill, how, near in merges.select(*MERGES.columns).iter_rows()}
+
+
+def chained(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
+    """Return what labels became by two merges, one after the other."""
+    after = _became(second)
+    rows = []
+    for label, (skill, how, near) in _became(first).items():
+        final, why, similarity = after.get(skill, (skill, "kept", None))
+        moved = bool(skill) and final != skill
+        rows.append((label, final or None, why if moved else how, similarity if moved else near))
+    return MERGES.frame({name: [row[i] for row in rows] for i, name in enumerate(MERGES.columns)})
+
+
+def _open_labels(labelling: Labelling, merges: pl.DataFrame) -> pl.DataFrame:
+    """Return the LABELS of a free labelling: `new` where a row was the first to name a skill, `nearest` if merged."""
+    became, seen = _became(merges), set[str]()
+    out = []
+    for source, label in labelling.each():
+        name = _name(label)
+        skill, _, near = became.get(name, ("", "", None))
+        how = "rejected" if not skill else "nearest" if skill != name else "exact" if skill in seen else "new"
+        seen.add(skill)
+        out.append({"row": source.id, "label": label, "skill": skill or None, "how": how, "similarity": near})
+    return labels_of(out)
+
+
+def _name(label: str) -> str:
+    return usable_name(Log(), "labels", label)
+
+
+def from_vocabulary(
+    sources: Sequence[Source], skills: Sequence[LanguageSkill], kind: Literal["request", "passage"] = "request"
+) -> Asking[Extracted]:
+    """Return the skills of a vocabulary with how many sources show each, and every label, also those outside of it."""
+    labelling, vocabulary = Labelling(CLOSED, sources, Log()), Vocabulary(skills)
+    lines = shown(_listed(skills), VOCABULARY_SHOWN)
+    given = {"vocabulary": lines, "left_out": len(skills) - len(lines), "most": MOST[CLOSED], "kind": kind}
+    schema = _closed_schema(skills)
+    example = EXAMPLE | {"skills": [skill.label for skill in skills[:2]]}
+
+    def ask(source: Source) -> Ask:
+        inputs = {"instruction": source.text, "answer": source.answer, **given}
+        return Ask(CLOSED, inputs, example, sampling=LABELLING, schema=schema)
+
+    named = yield from labelling.wave(0, len(sources), ask)
+    labels = _closed_labels(labelling, vocabulary)
+    used = Counter(labels.drop_nulls("skill").unique(["row", "skill"])["skill"].to_list())
+    labelling.log.rounds.append(Round("labels", 1, len(sources), named, len(used), len(used)))
+    shown_by = [replace(skill, count=used[skill.name]) for skill in skills]
+    return Extracted(shown_by, no_merges(), labels, [], labelling.log.rounds, labelling.log.rejects)
+
+
+def _listed(skills: Sequence[LanguageSkill]) -> list[str]:
+    """Return the lines of a vocabulary: with definitions where they fit, else the names alone."""
+    said = [skill.said for skill in skills]
+    return said if sum(map(len, said)) <= VOCABULARY_SHOWN else [skill.label for skill in skills]
+
+
+def _closed_schema(skills: Sequence[LanguageSkill]) -> Mapping[str, Any] | None:
+    """Return the schema that lists the labels; None where there are too many, so that the prompt's own holds."""
+    if len(skills) > ENUM:
+        return None
+    schema = dict(find_prompt(CLOSED).head.json_schema or {})
+    items = {"type": "string", "enum": [skill.label for skill in skills]}
+    properties = dict(schema["properties"])
+    return {**schema, "properties": {**properties, "skills": {**properties["skills"], "items": items}}}
+
+
+def _closed_labels(labelling: Labelling, vocabulary: Vocabulary) -> pl.DataFrame:
+    """Return the LABELS of a closed labelling; a label that matches no skill is a reject as well."""
+    out = []
+    for source, label in labelling.each():
+        match = vocabulary.match(label)
+        if match.skill is None:
+            labelling.log.reject("labels", f"{source.id}: {label}", "not_in_vocabulary", "no skill is near it")
+        told = {"skill": match.skill, "how": match.how, "similarity": match.similarity}
+        out.append({"row": source.id, "label": label, **told})
+    return labels_of(out)

@@ -1,0 +1,1 @@
+"""The student: the model that the data is for, asked and graded."""

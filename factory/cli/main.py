@@ -28,6 +28,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "skills": ("factory.cli.skills:skills", "List, show and sample the executable skills."),
     "prompts": ("factory.cli.prompts:prompts", "List and show what is said to a teacher."),
     "teacher": ("factory.cli.teacher:teacher", "Check a teacher model; install vLLM."),
+    "student": ("factory.cli.student:student", "Examine a student model."),
     "cache": ("factory.cli.cache:cache", "Look at the stored replies of teachers, move or prune them."),
 }
 

@@ -25,7 +25,7 @@ MADE = (
 
 
 @cache
-def _params(entry: bytes) -> RecipeParams:
+def params_of(entry: bytes) -> RecipeParams:
     raw = orjson.loads(entry)
     return RECIPES[raw["recipe"]].params.model_validate(raw)
 
@@ -84,7 +84,7 @@ class Attempt:
 
 def attempts(frame: pl.DataFrame, params: Mapping[str, Any], sources: Sources) -> Iterator[Attempt]:
     """Yield an attempt at each of SLOTS, in order."""
-    entries = [_params(canonical_json(entry)) for entry in params["entries"]]
+    entries = [params_of(canonical_json(entry)) for entry in params["entries"]]
     name, seed, attempt = params["name"], params["seed"], params["attempt"]
     columns = ("id", "slot", "entry", "recipe", "level", "split", "skills", "parents", "cell", "pair")
     planned = (frame[c].to_list() for c in columns)

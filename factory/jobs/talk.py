@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import polars as pl
 
-from factory.artifacts.digest import digest
+from factory.artifacts.digest import canonical_json, digest
 from factory.artifacts.stage import Stage, apply
 from factory.artifacts.store import Artifact, Store
 from factory.errors import FactoryError
 from factory.gates.judge import PROMPTS as GRADING
 from factory.gates.judge import judged
 from factory.gates.rubric import load_rubric
-from factory.jobs.draw import Attempt, attempts, candidates_of, made_columns
+from factory.jobs.draw import Attempt, attempts, candidates_of, made_columns, params_of
 from factory.prompts import find_prompt
 from factory.recipes.recipe import NOTHING, Ask, Draft, Dropped, Sources, Talk
 from factory.recipes.registry import RECIPES
 from factory.skills.library import Library
 from factory.teacher.model import SamplingSpec
-from factory.teacher.protocol import JUDGE, VOID, Failure, NoReply, Reply, Request, Role, Sampling, Teacher, no_reply
+from factory.teacher.protocol import JUDGE, Failure, NoReply, Reply, Request, Role, Sampling, Teacher, no_reply
 from factory.teacher.streams import closing
 from schemas.candidates import CANDIDATES
 from schemas.slots import SLOTS
@@ -101,7 +101,7 @@ Ended = Callable[[Conversation], None]
 
 @dataclass(frozen=True, slots=True)
 class Judges:
-    """Who judges: the roles that votes go round, and those whose votes are void, so that they are not asked.
+    """Who judges: all roles, and those whose votes would be void: the votes go round the others.
 
     `pending` judges wait for their gold rows in batch files: nothing is asked of them yet.
     """
@@ -112,18 +112,16 @@ class Judges:
 
     def seat(self, ask: Ask) -> Ask:
         """Return a judge's ask with the judge who answers it: vote i goes to judge i mod the number of judges."""
-        if ask.role != JUDGE or len(self.roles) == 1:
+        trusted = [role for role in self.roles if role not in self.void]
+        if ask.role != JUDGE or trusted == [JUDGE]:
             return ask
-        turn, who = divmod(ask.repeat, len(self.roles))
-        return replace(ask, role=self.roles[who], repeat=turn)
+        turn, who = divmod(ask.repeat, len(trusted))
+        return replace(ask, role=trusted[who], repeat=turn)
 
     def instead(self, ask: Ask) -> Reply | None:
-        """Return what stands in for the reply of a judge who is not asked; None for one who is."""
-        if ask.role in self.void:
-            return no_reply(VOID, f"{ask.role} failed its gold rows")
-        if self.pending and ask.role in self.roles:
-            return no_reply("pending", f"{ask.role} has not judged its gold rows yet")
-        return None
+        """Return what stands in for the reply of a judge who cannot be asked yet; None for everybody else."""
+        waits = self.pending and ask.role in self.roles
+        return no_reply("pending", f"{ask.role} has not judged its gold rows yet") if waits else None
 
 
 def request_of(ask: Ask, attempt: int, wanted: SamplingSpec) -> Request:
@@ -199,7 +197,7 @@ async def hold(held: Sequence[Conversation], session: Session, judges: Judges, a
 async def _replies(
     speaking: Sequence[Conversation], requests: Mapping[str, Request], teacher: Teacher, judges: Judges
 ) -> AsyncIterator[tuple[Conversation, int, Reply]]:
-    """Yield each reply with its conversation and part; a void judge's at once, the others as they come."""
+    """Yield each reply with its conversation and part; a pending judge's at once, the others as they come."""
     for conversation in speaking:
         for part, ask in enumerate(conversation.asks):
             if (reply := judges.instead(ask)) is not None:
@@ -216,6 +214,12 @@ def prompts_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the prompt files that lines of `recipes` may ask with."""
     own = {place for entry in entries for place in RECIPES[entry["recipe"]].prompts}
     return sorted(own.union(GRADING) if any(entry.get("judge") for entry in entries) else own)
+
+
+def rubrics_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the identities of the rubrics that lines of `recipes` judge by."""
+    found = [r for e in entries for r in RECIPES[e["recipe"]].judges_by(params_of(canonical_json(e)))]
+    return sorted({rubric.identity for rubric in found})
 
 
 class Told:
@@ -285,8 +289,8 @@ class Talker:
     def _deps(self, params: Mapping[str, Any], held: Sequence[Conversation] = ()) -> dict[str, Any]:
         prompts = {place: find_prompt(place).identity for place in prompts_of(params["entries"])}
         sampling = {role: spec.model_dump() for role, spec in self.session.sampling.items()}
-        void = sorted(self.judges.void)
-        identity = digest(teacher=self.session.teacher.identity, prompts=prompts, sampling=sampling, void=void)
+        judging = {"void": sorted(self.judges.void), "rubrics": rubrics_of(params["entries"])}
+        identity = digest(teacher=self.session.teacher.identity, prompts=prompts, sampling=sampling, judging=judging)
         sources = {"sources": self.sources} if self.sources else {}
         return {"teacher": Told(identity, held), "library": Library(), **sources}
 

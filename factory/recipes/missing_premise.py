@@ -16,13 +16,11 @@ from pydantic import Field, field_validator, model_validator
 
 from factory.artifacts.digest import Rng
 from factory.errors import UserError
-from factory.gates.equal import groups, is_answer
 from factory.recipes import chains
 from factory.recipes.premises import ablations, abstention
 from factory.recipes.recipe import (
     NOTHING,
     PREMISE,
-    Ask,
     Brief,
     Cell,
     Demand,
@@ -35,13 +33,10 @@ from factory.recipes.recipe import (
     check_levels,
     levels_field,
 )
-from factory.recipes.removal import abstaining, example_of, removal_fault
-from factory.recipes.rephrased import is_right, steps_of
-from factory.recipes.sampling import SOLVE, samples
+from factory.recipes.removal import ABLATE, solved, without_premise
+from factory.recipes.sampling import SOLVE
 from factory.skills.tree import topology
-from factory.teacher.protocol import Sampling
 
-ABLATE = "missing-premise/ablate.v1"
 INTACT = "premise_given"
 
 
@@ -126,37 +121,8 @@ def talk(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Talk:
     drawn = chains.draw(chain_params(params), brief, rng)
     assert isinstance(drawn, Draft)  # one seed alone always fits
     if brief.cell.endswith("ablated"):
-        return (yield from _ablated(params, brief, drawn, rng))
-    solved = f"{drawn.steps}\nAnswer: {drawn.verifier['gold']}"
-    votes = yield from samples(_solving(drawn.prompt, solved), params.votes)
-    right = [vote for vote in votes if is_right(vote, drawn)]
-    if len(right) < params.agree:
-        return Dropped("solutions_agree", f"{len(right)} of {len(votes)} solutions reach {drawn.verifier['gold']!r}")
-    return replace(drawn, steps=steps_of(right, drawn), flags=[*drawn.flags, INTACT])
-
-
-def _solving(problem: str, example: str) -> Ask:
-    return Ask(SOLVE, {"problem": problem}, example, "judge", sampling=Sampling(temperature=0.7, max_tokens=2048))
-
-
-def _ablated(params: MissingPremiseParams, brief: Brief, drawn: Draft, rng: Rng) -> Talk:
-    """Have the premise removed, and drop the row where so many solutions still agree on one answer."""
-    question, _, close = drawn.prompt.rpartition("\n")
-    (reply,) = yield [Ask(ABLATE, {"problem": question}, example_of(question), sampling=Sampling(max_tokens=2048))]
-    said = reply.need()
-    if fault := removal_fault(question, said):
-        return Dropped("premise_removed", fault)
-    prompt, target = f"{said['rewritten'].strip()}\n{close}", abstaining(said, rng)
-    votes = yield from samples(_solving(prompt, target), params.votes)
-    came = [vote.text for vote in votes if vote.failure is None]
-    if len(came) < params.agree:
-        return Dropped("undecided", f"{len(came)} of {len(votes)} solutions came, and {params.agree} are needed")
-    answers = [text for text in came if is_answer(text, drawn.verifier["kind"])]
-    if answers and (most := len(groups(answers, drawn.verifier["kind"])[0])) >= params.agree:
-        return Dropped("still_answerable", f"{most} of {len(votes)} solutions agree on an answer without the premise")
-    verifier = {"kind": "abstain", "gold": target, "args": {"names": said["names"]}}
-    shape = f"seed {drawn.parents[0]}"
-    return Draft({}, verifier, "removed", prompt, "", drawn.parents, [PREMISE], shape=shape)
+        return (yield from without_premise(drawn, params.votes, params.agree, rng))
+    return (yield from solved(replace(drawn, flags=[*drawn.flags, INTACT]), params.votes, params.agree))
 
 
 MISSING_PREMISE = Recipe(

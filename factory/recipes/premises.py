@@ -23,7 +23,7 @@ WHY = (
     "This cannot be answered as it stands: {name} is used, but what it stands for is not given.",
     "Something is missing here. {Noun} is needed for the answer, and it is not stated anywhere.",
     "There is not enough information, because {noun} is not given.",
-    "No single answer follows from this: everything after it depends on {noun}, which is missing.",
+    "No single answer follows from this: the result depends on {noun}, which is missing.",
 )
 BUT = (
     "Other values in its place lead to other answers, so a guess would be worth nothing.",
@@ -31,9 +31,9 @@ BUT = (
     "The rest can be read in full and still leaves several answers open.",
 )
 THEN = (
-    "Once {name} is known, the next step is to find {about}{more}.",
-    "Given {name}, one would work out {about}{more}.",
-    "Tell me what {name} is, and what comes next is {about}{more}.",
+    "Once {name} is known, the work can go on with its next step ({about}){more}.",
+    "Given {name}, one could take the step that needs it ({about}){more}.",
+    "Tell me what {name} is, and I can work out what is asked of it ({about}){more}.",
 )
 END = ("cannot be determined", "not enough information", "cannot be determined from what is given")
 KINDS = {"words": "list of words", "boolean": "truth value"}
@@ -141,9 +141,9 @@ def _says(text: str, shown: str) -> bool:
 
 
 def abstention(chosen: Ablation, rng: Rng) -> str:
-    """Return the reply to a chain without a premise: what is missing, that it matters, and what it would be good for."""
+    """Return the reply to a chain without a premise: what is missing, that it matters, what it would be good for."""
     words = {"name": chosen.name if len(chosen.name) > 1 else chosen.noun, "noun": chosen.noun}
     words |= {"Noun": chosen.noun[0].upper() + chosen.noun[1:]}
-    words |= {"about": OPERATIONS[chosen.uses].about, "more": ", and the rest follows in order" * chosen.later}
+    words |= {"about": OPERATIONS[chosen.uses].about, "more": ", and then the rest in order" * chosen.later}
     said = " ".join(rng.pick(choices).format(**words) for choices in (WHY, BUT, THEN))
     return f"{said}\nAnswer: {rng.pick(END)}"

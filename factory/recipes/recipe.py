@@ -224,7 +224,11 @@ Verifier = dict[str, Any]  # {kind, gold, args}
 
 @dataclass(frozen=True, slots=True)
 class Grade:
-    """What judges gave for one point: every vote in [0, 1] or None, their majority, their agreement (Krippendorff)."""
+    """What judges gave for one point: every vote in [0, 1] or None, their majority, and how far they agree.
+
+    `agreement` is the share of equal pairs of votes: Krippendorff's alpha is not defined on one point of one row, it is
+    told over all rows.
+    """
 
     name: str
     value: float | None

@@ -5,10 +5,18 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from factory.artifacts.digest import Rng
+from factory.gates.equal import groups, is_answer
 from factory.recipes.premises import END
+from factory.recipes.recipe import PREMISE, Ask, Draft, Dropped, Talk
+from factory.recipes.rephrased import is_right, steps_of
+from factory.recipes.sampling import SOLVE, samples
+from factory.teacher.protocol import Sampling
+
+ABLATE = "missing-premise/ablate.v1"
 
 STRAY_WORDS = 6  # that may change around a removed premise, so that the sentences still read well
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
@@ -19,6 +27,39 @@ SAID = (
     "Something is missing: {missing} is not stated, and the answer depends on it. Once that is known, one can {then}.",
     "There is not enough information here, because {missing} is not given. If you add it, the way is to {then}.",
 )
+
+
+def solved(drawn: Draft, n: int, agree: int) -> Talk:
+    """Return a problem with the steps of a right solution; Dropped where fewer than `agree` of n reach its answer."""
+    example = f"{drawn.steps}\nAnswer: {drawn.verifier['gold']}"
+    votes = yield from samples(_solving(drawn.prompt, example), n)
+    right = [vote for vote in votes if is_right(vote, drawn)]
+    if len(right) < agree:
+        return Dropped("solutions_agree", f"{len(right)} of {n} solutions reach {drawn.verifier['gold']!r}")
+    return replace(drawn, steps=steps_of(right, drawn))
+
+
+def _solving(problem: str, example: str) -> Ask:
+    return Ask(SOLVE, {"problem": problem}, example, "judge", sampling=Sampling(temperature=0.7, max_tokens=2048))
+
+
+def without_premise(drawn: Draft, n: int, agree: int, rng: Rng) -> Talk:
+    """Return a problem without a premise; Dropped where `agree` of n solutions still give the same answer."""
+    question, _, close = drawn.prompt.rpartition("\n")
+    (reply,) = yield [Ask(ABLATE, {"problem": question}, example_of(question), sampling=Sampling(max_tokens=2048))]
+    said = reply.need()
+    if fault := removal_fault(question, said):
+        return Dropped("premise_removed", fault)
+    prompt, target = f"{said['rewritten'].strip()}\n{close}", abstaining(said, rng)
+    votes = yield from samples(_solving(prompt, target), n)
+    came = [vote.text for vote in votes if vote.failure is None]
+    if len(came) < agree:
+        return Dropped("undecided", f"{len(came)} of {n} solutions came, and {agree} are needed")
+    answers = [text for text in came if is_answer(text, drawn.verifier["kind"])]
+    if answers and (most := len(groups(answers, drawn.verifier["kind"])[0])) >= agree:
+        return Dropped("still_answerable", f"{most} of {n} solutions agree on an answer without the premise")
+    verifier = {"kind": "abstain", "gold": target, "args": {"names": said["names"]}}
+    return Draft({}, verifier, "removed", prompt, "", drawn.parents, [PREMISE], shape=f"seed {drawn.parents[0]}")
 
 
 def removal_fault(question: str, said: Mapping[str, Any]) -> str:

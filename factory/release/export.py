@@ -219,7 +219,8 @@ def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
     """Return every skill that a row could show: the executable ones, the job's language skills, and patterns."""
     told = {name: bank.get(name) for split in SPLITS for name in bank.names(split)} if bank else {}
     rows: list[tuple[Any, ...]] = []
-    for name in sorted(set(tally.skills) | set(SKILLS) | set(told)):
+    library = set(SKILLS) if not told or any(name in SKILLS for name in tally.skills) else set()
+    for name in sorted(set(tally.skills) | library | set(told)):
         about: tuple[Any, ...] = ("pattern", 1, None, None, "an operator pattern of its recipe", None)
         split = None
         if skill := SKILLS.get(name):

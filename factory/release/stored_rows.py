@@ -12,6 +12,7 @@ from factory.gates.text import first_fault
 from factory.gates.verify import answers_reason, gold_reason
 from factory.jobs.draw import problem_digest
 from factory.recipes.countdown import LEAF, SIGNS, Pattern, by_signature
+from factory.recipes.recipe import PREMISE
 from factory.recipes.registry import RECIPES
 from factory.release.printed_functions import Refused, Runner, read_prompt
 from factory.release.stored_tree import BadTree, read_tree
@@ -28,6 +29,9 @@ CHAINED = {*TASKS, SEED_PROBLEM.name}
 POOLS: Mapping[str, Collection[str]] = {
     "chains": CHAINED,
     "rephrased": CHAINED,
+    "missing-premise": CHAINED,
+    "contrastive-solution": CHAINED,
+    "skill-traces": CHAINED,
     "nested": FUNCTIONS,
     "skill-pairs": {*TASKS, *CONSTRAINTS, ALL_OF.name},
     "countdown": SIGNS,
@@ -90,7 +94,8 @@ def _judge_text(row: Row) -> tuple[list[str], str]:
 
 def _kind_fault(row: Row) -> str:
     recipe = RECIPES.get(row["recipe"])
-    if recipe is None or recipe.gold is not None:
+    abstains = row["verifier"]["kind"] == "abstain" and PREMISE in row["flags"]
+    if recipe is None or (recipe.gold is not None and not (recipe.twins and abstains)):
         return f"a row of recipe {row['recipe']!r} has a tree, or there is no such recipe"
     if row["verifier"]["kind"] not in WHOLE_REPLY:
         return "" if row["steps"] else "an answer without a tree needs its steps"

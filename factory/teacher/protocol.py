@@ -18,10 +18,8 @@ Role = str  # author, judge; further judges are judge-2, judge-3, ...
 AUTHOR: Role = "author"
 JUDGE: Role = "judge"
 
-VOID = "void_judge"  # a judge that failed its gold rows: it is not asked
-
 # Failures of content say something about the request: they are data, kept and never asked again.
-CONTENT = frozenset({"truncated", "refused", "empty", "unparsable", "prompt_too_long", "bad_request", VOID})
+CONTENT = frozenset({"truncated", "refused", "empty", "unparsable", "prompt_too_long", "bad_request"})
 # Failures of transport say something about the moment: they are never kept, and asked again on the next run.
 TRANSPORT = frozenset({"timeout", "connection", "rate_limited", "server_error", "garbled", "wrong_model", "pending"})
 

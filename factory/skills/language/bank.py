@@ -8,6 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 import polars as pl
 
@@ -23,17 +25,22 @@ from schemas.columns import REASONS
 from schemas.skills import RAW_SKILLS, SKILL_BANK
 
 
+LARGEST = 1 / 3  # of a list: a family beyond it stays in train
+
+
 def screen_skills(frame: pl.DataFrame, params: Mapping[str, Any], *, embedder: Dependency) -> pl.DataFrame:
     """Return the skills of a job, each with its split and the skills near it; a reason on every line that leaves."""
     usable = [LanguageSkill.of_row(row) for row in frame.filter(pl.col("code") == "").iter_rows(named=True)]
-    merged = merge(usable, params["similarity"], vectors=encode([skill.said for skill in usable]))
+    vectors = encode([skill.said for skill in usable])
+    merged = merge(usable, params["similarity"], vectors=vectors)
     kept = {skill.name: skill for skill in merged.skills}
     became = {
         label: (skill, how, similarity)
         for label, skill, how, similarity in merged.merges.select("label", "skill", "how", "similarity").iter_rows()
     }
     held = held_out(merged.skills, params["heldout"])
-    near = _neighbours(merged.skills)
+    place = {skill.name: i for i, skill in enumerate(usable)}
+    near = _neighbours(merged.skills, vectors[[place[skill.name] for skill in merged.skills]])
     rows = []
     for row in frame.iter_rows(named=True):
         found = kept.get(row["name"]) if not row["code"] else None
@@ -52,9 +59,9 @@ def _why(row: Mapping[str, Any], became: Mapping[str, tuple[str | None, str, flo
     return {"gate": "skills", "code": "skill_is_new", "detail": detail, "twin": skill}
 
 
-def _neighbours(skills: Sequence[LanguageSkill]) -> dict[str, list[str]]:
+def _neighbours(skills: Sequence[LanguageSkill], vectors: npt.NDArray[np.float32]) -> dict[str, list[str]]:
     out: dict[str, list[str]] = {}
-    for pair in near_pairs(skills, encode([skill.said for skill in skills])):
+    for pair in near_pairs(skills, vectors):
         a, b = sorted(pair)
         out.setdefault(a, []).append(b)
         out.setdefault(b, []).append(a)
@@ -72,7 +79,7 @@ def held_out(skills: Sequence[LanguageSkill], share: float) -> frozenset[str]:
     for group in sorted(groups, key=lambda names: text_digest(" ".join(sorted(names)))):
         if len(out) >= wanted:
             break
-        if len(out) + len(group) <= max(2 * wanted, 1):  # a family that is half of the list stays in train
+        if len(out) + len(group) <= max(2 * wanted, LARGEST * len(skills)):
             out.update(group)
     return frozenset(out)
 

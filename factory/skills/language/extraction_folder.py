@@ -23,18 +23,22 @@ FILES = (SKILLS, MERGES, LABELS, QUERY_TYPES, ROUNDS, REJECTS)
 
 
 def require_place(folder: Path) -> None:
-    """Raise UserError where an extraction cannot be written: a file, or a folder with something else in it."""
+    """Raise UserError where an extraction cannot be written: a file, or a folder that holds no earlier one."""
     if folder.is_dir():
-        others = sorted(set(os.listdir(folder)) - set(FILES))
-        if others:
-            raise UserError(f"the folder {folder} holds {', '.join(others[:3])}, which is not of an extraction; choose"
-                            " another with --out")  # fmt: skip
+        there = set(os.listdir(folder))
+        if there and ROUNDS not in there:
+            raise UserError(
+                f"the folder {folder} holds {', '.join(sorted(there)[:3])} and no extraction; choose another with --out"
+            )
     elif os.path.lexists(folder):
         raise UserError(f"{folder} is a file; choose a folder with --out")
 
 
 def write_extraction(found: Extracted, folder: Path, about: Mapping[str, Any]) -> None:
-    """Put the files in place, instead of those of an earlier extraction; `about` joins the rounds in rounds.json."""
+    """Put the files in place of those of an earlier extraction; `about` joins the rounds in rounds.json.
+
+    Other files that lie beside them, such as a picture of the graph, stay.
+    """
     require_place(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = folder.with_name(f".{folder.name}-{secrets.token_hex(4)}")
@@ -52,6 +56,8 @@ def _swap(fresh: Path, folder: Path) -> None:
     old = folder.with_name(f".{folder.name}-old-{secrets.token_hex(4)}")
     if folder.is_dir():
         folder.rename(old)
+        for other in set(os.listdir(old)) - set(FILES):
+            (old / other).rename(fresh / other)
     fresh.rename(folder)
     sync_folder(folder.parent)
     shutil.rmtree(old, ignore_errors=True)

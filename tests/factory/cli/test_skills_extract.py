@@ -156,6 +156,13 @@ def test_a_folder_with_other_files_is_not_written_into(factory: Factory, tmp_pat
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
+def test_what_lies_beside_an_earlier_extraction_stays(factory: Factory) -> None:
+    factory(*DOMAIN)
+    (FOLDER / "graph.png").write_bytes(b"a picture")
+    assert factory(*DOMAIN).exit_code == 0
+    assert {path.name for path in FOLDER.iterdir()} == {*FILES, "graph.png"}
+
+
 def test_an_extraction_that_fails_leaves_the_earlier_one_as_it_was(factory: Factory, tmp_path: Path) -> None:
     factory(*DOMAIN)
     before = {path.name: path.read_bytes() for path in FOLDER.iterdir()}

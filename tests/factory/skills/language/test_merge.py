@@ -131,12 +131,8 @@ def test_blocks_do_not_change_what_is_merged(monkeypatch: pytest.MonkeyPatch) ->
 def test_doubtful_pairs_come_most_similar_first_and_not_too_many() -> None:
     skills = [LanguageSkill(word) for word in WORDS]
     pairs = doubtful_pairs(skills, at(0, 10, 30, 60, 100, 150), low=0.7, high=0.95)
-    assert [pair[:2] for pair in pairs] == [
-        ("brook", "cloud"),
-        ("cloud", "dwarf"),
-        ("apple", "cloud"),
-        ("dwarf", "eagle"),
-    ]
+    found = [pair[:2] for pair in pairs]
+    assert found == [("brook", "cloud"), ("apple", "cloud"), ("cloud", "dwarf"), ("dwarf", "eagle")]
     assert doubtful_pairs(skills, at(0, 10, 30, 60, 100, 150), low=0.7, high=0.95, limit=2) == pairs[:2]
 
 

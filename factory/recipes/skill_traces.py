@@ -1,0 +1,138 @@
+"""Skills-in-Context (arXiv 2308.00304) on chains: every step of a solution names the basic skill that it uses.
+
+The teacher picks each step's skill from a closed list, in which the chain's own skills stand among others. Checked by
+program: the named skills are those of the chain in its order, the value of every problem of the chain that is a number
+stands in its steps, and the final answer is the computed one.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from functools import cache
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from factory.artifacts.digest import Rng
+from factory.gates.reply import completion
+from factory.gates.text import first_fault
+from factory.recipes import chains
+from factory.recipes.recipe import (
+    NOTHING,
+    Ask,
+    Brief,
+    Cell,
+    Demand,
+    Draft,
+    Dropped,
+    Plan,
+    Recipe,
+    RecipeParams,
+    Talk,
+    check_levels,
+    level_cells,
+    levels_field,
+)
+from factory.recipes.trace_checks import closed_list, label, schema_of, trace_fault
+from factory.skills.library import OPERATIONS
+from factory.skills.tree import evaluate, nodes
+from factory.teacher.protocol import Sampling
+
+TRACE = "skill-traces/trace.v1"
+LEADING = re.compile(r"^\s*(?:\[[^\]\n]*\]\s*|\(?\d{1,2}[.)]\s+)+")
+NAMING = (
+    "Solve it in steps, and begin each step with the name of the basic skill it uses, in square brackets.",
+    "Before each step of your solution, name the basic skill that it applies in square brackets.",
+    "Show your steps. Each starts with the skill behind it in square brackets, such as [long division].",
+)
+LISTED = ("These are the basic skills you may build on:", "Basic skills:", "Use these skills, each for what it says:")
+
+
+class SkillTracesParams(RecipeParams):
+    """What a job may say of skill traces."""
+
+    recipe: Literal["skill-traces"]
+    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
+    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
+    distractors: int = Field(
+        default=4, ge=0, le=12, description="Skills of the closed list that a chain has no use for."
+    )
+    show_skills: float = Field(default=0.5, ge=0, le=1, description="Share of rows whose prompt lists the skills.")
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return check_levels(levels, chains.MAX_LEVEL)
+
+
+@cache
+def chain_params(params: SkillTracesParams) -> chains.ChainsParams:
+    """Return the params of the chains underneath."""
+    return chains.ChainsParams(recipe="chains", share=1.0, levels=params.levels, atom_level=params.atom_level)
+
+
+def assign(params: SkillTracesParams, demand: Demand) -> Plan:
+    """Plan chains of skills on streams of their own, also in a job with seeds: those have no named skills."""
+    return chains.assign(chain_params(params), replace(demand, tag=f"skill-traces/{demand.tag}", sources=NOTHING))
+
+
+def talk(params: SkillTracesParams, brief: Brief, rng: Rng) -> Talk:
+    """Have a chain solved in steps that name their skills; Dropped where skills, values or answer are wrong."""
+    drawn = chains.draw(chain_params(params), replace(brief, sources=NOTHING), rng)
+    if isinstance(drawn, Dropped):
+        return drawn
+    listed = closed_list(brief, params.distractors, rng)
+    shown, naming, heading = rng.chance(params.show_skills), rng.pick(NAMING), rng.pick(LISTED)
+    told = [{"name": label(skill), "about": skill.about} for skill in listed]
+    ask = Ask(
+        TRACE,
+        {"problem": drawn.prompt, "skills": told},
+        _example(drawn),
+        sampling=Sampling(temperature=0.7, max_tokens=3072),
+        schema=schema_of([skill["name"] for skill in told]),
+    )
+    (reply,) = yield [ask]
+    trace = reply.need()
+    if fault := trace_fault(trace, drawn, [skill["name"] for skill in told]):
+        return Dropped(*fault)
+    texts = [LEADING.sub("", step["text"]).strip() for step in trace["steps"]]
+    lines = [f"- {skill['name']}: {skill['about']}" for skill in told]
+    before = "\n".join((heading, *lines, "", naming)) if shown else naming
+    prompt, phrasing = f"{before}\n\n{drawn.prompt}", f"{'shown' if shown else 'unnamed'}.{drawn.phrasing}"
+    if fault := first_fault(prompt, completion("\n".join(texts), drawn.verifier)):  # names in brackets look left open
+        return Dropped(*fault)
+    steps = "\n".join(f"[{step['skill']}] {text}" for step, text in zip(trace["steps"], texts, strict=True))
+    return replace(drawn, prompt=prompt, steps=steps, phrasing=phrasing, reasoning=reply.reasoning or "")
+
+
+def _example(drawn: Draft) -> dict[str, Any]:
+    """Return a right trace: the work of each skill as the program does it."""
+    parts = list(nodes(drawn.tree))
+    works = drawn.steps.split("\n") if len(parts) > 1 else [drawn.steps]
+    return {
+        "steps": [
+            {"skill": label(OPERATIONS[part["skill"]]), "text": f"{work} That gives {evaluate(part)}."[:1200]}
+            for part, work in zip(parts, works, strict=False)
+        ],
+        "answer": drawn.verifier["gold"],
+    }
+
+
+def cells(params: SkillTracesParams) -> list[Cell]:
+    """Return one cell a horizon."""
+    return level_cells(params.levels)
+
+
+SKILL_TRACES = Recipe(
+    name="skill-traces",
+    version=1,
+    about="chains whose solutions name the basic skill of each step, from a closed list that the prompt may show",
+    paper="Skills-in-Context, arXiv 2308.00304, on chains",
+    params=SkillTracesParams,
+    cells=cells,
+    assign=assign,
+    talk=talk,
+    prompts=(TRACE,),
+    gold=chains.gold,
+)

@@ -19,7 +19,6 @@ LANGUAGE_SKILLS = Table(
         "origin": pl.String(),
         "count": pl.Int64(),  # labels or rows that named it
     },
-    rules={"name_present": pl.col("name").str.len_bytes() > 0},
 )
 
 MERGES = Table(
@@ -74,5 +73,5 @@ SKILL_BANK = Table(
         "split": pl.String(),  # train or heldout: whole families, where there are several
         "near": STRINGS,  # skills too alike to be asked for together
     },
-    rules=LANGUAGE_SKILLS.rules,
+    rules={"name_present": pl.col("name").str.len_bytes() > 0},
 )

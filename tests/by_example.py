@@ -96,7 +96,7 @@ SKILLS = (
     _skill("numbers", "percentage_change", "A difference as a share of the start.", "From 40 to 50 is 25 % more."),
     _skill("writing", "active_listening", "Saying back what the other meant.", "So it is the waiting that hurts you."),
     _skill("writing", "summarising", "The gist in fewer words.", "In short: the bridge stays shut until May."),
-    _skill("writing", "polite_refusal", "Saying no without giving offence.", "I would love to, yet Friday is taken."),
+    _skill("writing", "gentle_feedback", "Naming a fault without hurting.", "The plot holds; the last page rushes."),
     _skill("planning", "prioritising", "What comes first, and why.", "The leak first: it costs us by the hour."),
     _skill("planning", "risk_assessment", "What may go wrong, how likely, how bad.", "Snow is likely; we can wait."),
     _skill("planning", "delegation", "Giving work to the right person.", "Mo knows the till; the till is Mo's."),

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import models_json_schema
 
-from factory.jobs.model import Job, Mini, ReleaseSpec, SeedSource
+from factory.jobs.model import DocumentSource, InstructionSource, Job, Mini, ReleaseSpec, SeedSource, SkillSource
 from factory.recipes.recipe import Recipe
 from factory.recipes.registry import RECIPES
 from factory.teacher.model import TeacherSpec
@@ -28,7 +28,13 @@ START: dict[str, Any] = {"kind": "build", "rows": 1000}
 START_MINI = {"rows": 0}
 START_RECIPE: dict[str, dict[str, Any]] = {"lego": {"levels": [3, 4, 5]}}  # below there are few different problems
 START_TEACHER = {"model": "NAME", "base_url": "http://localhost:8000/v1"}
-START_SEEDS = {"path": "problems.jsonl", "split": "train"}
+# The blocks of what recipes build on, with what they say first; none of the recipes of a first job needs any.
+SOURCES: dict[str, tuple[type[BaseModel], dict[str, Any]]] = {
+    "seeds": (SeedSource, {"path": "problems.jsonl", "split": "train"}),
+    "skills": (SkillSource, {"path": "skills.txt"}),
+    "documents": (DocumentSource, {"path": "documents"}),
+    "instructions": (InstructionSource, {"path": "instructions.jsonl"}),
+}
 
 
 def job_text(name: str) -> str:
@@ -49,9 +55,10 @@ def _key(key: str, info: FieldInfo, name: str) -> Iterator[str]:
         yield f"# {ABOUT[key]}"
         yield "recipes:"
         yield from _recipes()
-    elif key == "seeds":
-        yield f"# Optional. {SeedSource.__doc__}"
-        yield from (f"# {line}" for line in _block("seeds", SeedSource, START_SEEDS))
+    elif key in SOURCES:
+        model, start = SOURCES[key]
+        yield f"# Optional. {model.__doc__}"
+        yield from (f"# {line}" for line in _block(key, model, start))
     elif key == "teacher":
         yield f"# Optional. {info.description} Any OpenAI-compatible server, vLLM, batch files: docs/teacher.md."
         yield from (f"# {line}" for line in _block("teacher", TeacherSpec, START_TEACHER))
@@ -73,12 +80,12 @@ def _block(key: str, model: type[BaseModel], start: dict[str, Any]) -> Iterator[
 
 def _recipes() -> Iterator[str]:
     """Yield a line of `recipes` for each; those that need a teacher are commented out."""
-    drawn = [recipe for recipe in RECIPES.values() if not recipe.talk]
+    drawn = [recipe for recipe in RECIPES.values() if recipe.draw]
     even = round(1 / len(drawn), 3)
     for i, recipe in enumerate(drawn):
         yield from _recipe(recipe, even if i else round(1 - even * (len(drawn) - 1), 3))
     for recipe in RECIPES.values():
-        if recipe.talk:
+        if not recipe.draw:
             yield "  # This one needs a teacher."
             yield from (f"  # {line[2:]}" for line in _recipe(recipe, even))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from factory.cli.console import say
 from factory.cli.options import out_option
 from factory.cli.reading import collect, scan, splits_of
 from factory.errors import UserError
+from factory.gates.reply import WHOLE_REPLY
 from factory.release.folder import MANIFEST
 from factory.release.reference import all_releases, read_facts
 
@@ -93,21 +94,32 @@ def _show_accepted(folder: Path, row: dict[str, Any]) -> None:
     say(f"recipe    {row['recipe']} v{row['recipe_version']}, {row['cell']}, split {row['split']}")
     say(f"slot      {row['slot_id']}, filled by attempt {row['attempt']}")
     say(f"skills    {', '.join(row['skills'])}")
-    say(f"depth     {row['effective_depth']} skills changed their input")
+    if row["tree"]:
+        say(f"depth     {row['effective_depth']} skills changed their input")
     if row["flags"]:
         say(f"flags     {', '.join(row['flags'])}")
     say(f"parents   {', '.join(row['parents']) or 'none: every value was drawn'}")
     say(f"digest    {row['digest']}")
-    say("-- tree, the last step first")
-    for line in tree_lines(json.loads(row["tree"])):
-        say(line)
+    if row["tree"]:
+        say("-- tree, the last step first")
+        for line in tree_lines(json.loads(row["tree"])):
+            say(line)
+    for grade in row.get("grades") or ():
+        say(f"grade     {_grade(grade)}")
     rl, sft = _first(folder, "rl", row["id"]), _first(folder, "sft", row["id"])
     if rl is None or sft is None:
         raise UserError(f"{folder} knows the row but does not hold it; `factory verify {folder}` says what changed")
-    gold = rl["verifier"]["gold"]
+    gold, kind = rl["verifier"]["gold"], rl["verifier"]["kind"]
     say(f"-- prompt\n{sft['messages'][0]['content']}")
-    say(f"-- steps\n{steps_of(sft['messages'][-1]['content'], gold)}")
-    say(f"-- gold ({rl['verifier']['kind']})\n{gold}")
+    if kind not in WHOLE_REPLY:
+        say(f"-- steps\n{steps_of(sft['messages'][-1]['content'], gold)}")
+    say(f"-- gold ({kind})\n{gold}")
+
+
+def _grade(grade: Mapping[str, Any]) -> str:
+    given = [vote for vote in grade["votes"] if vote is not None]
+    found = {None: "no verdict", 1.0: "met", 0.0: "not met"}.get(grade["value"], grade["value"])
+    return f"{grade['name']}: {found} ({sum(given):g} of {len(given)} votes)"
 
 
 def _show_turn(turn: dict[str, Any]) -> None:

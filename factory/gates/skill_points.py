@@ -141,7 +141,7 @@ def written(task: Task, repeat: int = 0, *, told: bool = False) -> Generator[lis
     shown = [_shown(skill) for skill in task.skills]
     mark = mark_of([task.topic, *(said for skill in shown for said in skill.values())])
     given = {"topic": task.topic, "skills": shown, "limit": task.limit_said, "mark": mark}
-    sampling = Sampling(temperature=TEMPERATURE, max_tokens=LONGEST, seed=repeat)
+    sampling = Sampling(temperature=TEMPERATURE, max_tokens=LONGEST)  # a seed would make a second attempt the first
     (first,) = yield [Ask(WRITE, given, _example(task, "draft"), repeat=repeat, sampling=sampling)]
     draft = first.need()
     answered = {"role": "assistant", "content": orjson.dumps(draft).decode()}

@@ -101,7 +101,7 @@ def _example(drawn: Draft, right: bool) -> str:
 
 def right_and_wrong(attempts: Sequence[Reply], drawn: Draft, rng: Rng) -> tuple[str, str] | Dropped:
     """Return a right attempt and the first with the most popular wrong answer; Dropped unless there are both."""
-    texts = [reply.text.strip() for reply in attempts if reply.failure is None]
+    texts = [reply.text.strip() for reply in attempts if reply.failure is None and reply.text.strip()]
     values = [score(text, drawn.verifier).value for text in texts]
     right, wrong = ([text for text, v in zip(texts, values, strict=True) if v == wanted] for wanted in (1.0, 0.0))
     if right and wrong:

@@ -100,8 +100,8 @@ def talk(params: InstructSkillMixParams, brief: Brief, rng: Rng) -> Talk:
         return Dropped("complete_turn", "the author's reply has no instruction or no response")
     for _ in range(params.critics):
         pair = yield from _edited(pair, about)
-    if fault := first_fault(pair.instruction, pair.response):
-        return Dropped(*fault)
+    if pair.turn == "author" and (fault := first_fault(pair.instruction, pair.response)):
+        return Dropped(*fault)  # before any vote is paid for; an edited pair was looked at
     verifier = {"kind": "rubric", "gold": pair.response, "args": {"rubric": RUBRIC}}
     flags = [] if pair.turn == "editor" or not params.critics else ["unedited"]
     shape = "+".join(sorted(brief.skills))

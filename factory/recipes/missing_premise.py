@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 from pydantic import Field, field_validator, model_validator
@@ -59,11 +59,17 @@ class MissingPremiseParams(RecipeParams):
     def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
         return check_levels(levels, chains.MAX_LEVEL)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_problems(cls, said: Any) -> Any:
+        of_problems = isinstance(said, dict) and said.get("base") == "problems"
+        return {"levels": (1,), **said} if of_problems else said
+
     @model_validator(mode="after")
     def _sound(self) -> MissingPremiseParams:
         if self.agree > self.votes:
             raise ValueError(f"agree is {self.agree}, but there are only {self.votes} votes")
-        if self.base == "problems" and "levels" in self.model_fields_set and self.levels != (1,):
+        if self.base == "problems" and self.levels != (1,):
             raise ValueError(f"levels is {list(self.levels)}, but a problem of the seeds is of level 1 alone")
         return self
 
@@ -76,8 +82,7 @@ def chain_params(params: MissingPremiseParams) -> chains.ChainsParams:
 
 def cells(params: MissingPremiseParams) -> list[Cell]:
     """Return two cells a level: the intact twins and the ablated ones."""
-    levels = params.levels if params.base == "chains" else (1,)
-    return [Cell(f"level={level},{kind}", level, kind) for level in levels for kind in ("intact", "ablated")]
+    return [Cell(f"level={level},{kind}", level, kind) for level in params.levels for kind in ("intact", "ablated")]
 
 
 def assign(params: MissingPremiseParams, demand: Demand) -> Plan:

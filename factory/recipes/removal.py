@@ -18,6 +18,11 @@ from factory.teacher.protocol import Sampling
 
 ABLATE = "missing-premise/ablate.v1"
 
+PIECES = (
+    "a whole sentence, if there is one whose loss leaves no trace in the others; otherwise part of a sentence",
+    "a clause or a phrase with its number",
+    "a single number, with as few other words as the grammar allows",
+)
 STRAY_WORDS = 6  # that may change around a removed premise, so that the sentences still read well
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 WORD = re.compile(r"[^\W\d_]+")
@@ -46,7 +51,8 @@ def _solving(problem: str, example: str) -> Ask:
 def without_premise(drawn: Draft, n: int, agree: int, rng: Rng) -> Talk:
     """Return a problem without a premise; Dropped where `agree` of n solutions still give the same answer."""
     question, _, close = drawn.prompt.rpartition("\n")
-    (reply,) = yield [Ask(ABLATE, {"problem": question}, example_of(question), sampling=Sampling(max_tokens=2048))]
+    given = {"problem": question, "piece": rng.pick(PIECES)}
+    (reply,) = yield [Ask(ABLATE, given, example_of(question), sampling=Sampling(max_tokens=2048))]
     said = reply.need()
     if fault := removal_fault(question, said):
         return Dropped("premise_removed", fault)

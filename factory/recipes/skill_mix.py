@@ -15,8 +15,7 @@ import polars as pl
 from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng, row_rng, text_digest
-from factory.gates.judge import PROMPTS as GRADING
-from factory.gates.judge import failed_points
+from factory.gates.judge import GRADE, failed_points
 from factory.gates.rubric import Rubric
 from factory.gates.skill_points import (
     REVISE,
@@ -141,7 +140,7 @@ SKILL_MIX = Recipe(
     cells=cells,
     assign=assign,
     talk=talk,
-    prompts=(WRITE, REVISE, *GRADING),
+    prompts=(WRITE, REVISE, GRADE),
     needs=("skills",),
     rubrics=rubrics,
     depth_is_level=False,

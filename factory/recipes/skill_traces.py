@@ -41,6 +41,7 @@ from factory.teacher.protocol import Sampling
 
 TRACE = "skill-traces/trace.v1"
 LEADING = re.compile(r"^\s*(?:\[[^\]\n]*\]\s*|\(?\d{1,2}[.)]\s+)+")
+NUMBERED = re.compile(r"\n(?=\d+\. )")
 NAMING = (
     "Solve it in steps, and begin each step with the name of the basic skill it uses, in square brackets.",
     "Before each step of your solution, name the basic skill that it applies in square brackets.",
@@ -109,14 +110,12 @@ def talk(params: SkillTracesParams, brief: Brief, rng: Rng) -> Talk:
 def _example(drawn: Draft) -> dict[str, Any]:
     """Return a right trace: the work of each skill as the program does it."""
     parts = list(nodes(drawn.tree))
-    works = drawn.steps.split("\n") if len(parts) > 1 else [drawn.steps]
-    return {
-        "steps": [
-            {"skill": label(OPERATIONS[part["skill"]]), "text": f"{work} That gives {evaluate(part)}."[:1200]}
-            for part, work in zip(parts, works, strict=False)
-        ],
-        "answer": drawn.verifier["gold"],
-    }
+    works = NUMBERED.split(drawn.steps) if len(parts) > 1 else [drawn.steps]
+    steps = [
+        {"skill": label(OPERATIONS[part["skill"]]), "text": f"{work} The result is {evaluate(part)}."[:1200]}
+        for part, work in zip(parts, works, strict=False)
+    ]
+    return {"steps": steps, "answer": drawn.verifier["gold"]}
 
 
 def cells(params: SkillTracesParams) -> list[Cell]:

@@ -189,8 +189,10 @@ def answered(work: Work, shape: str, rng: Rng) -> Turns[Draft]:
         verifier = {"kind": "abstain", "gold": text, "args": {"names": list(work.names)}}
         if (found := score(text, verifier)).value != 1.0:
             raise Off("gap_named", found.reason)
-    if fault := first_fault(prompt, text):
-        raise Off(*fault)
+    for asked_in in (prompt, work.request):  # words of the text, such as "he refused", must not excuse a refusal
+        fault = first_fault(asked_in, text)
+        if fault and (asked_in is prompt or fault[0] == "no_refusal"):
+            raise Off(*fault)
     flags = [*work.flags, *(["unanswerable"] if work.lacking else [])]
     return Draft({}, verifier, layout, prompt, "", flags=flags, shape=shape, reasoning=reply.reasoning or "")
 

@@ -30,6 +30,7 @@ CASES: dict[str, tuple[Row, Row]] = {
     "prompt_not_too_long": ({"prompt": "é" * 8000}, {"prompt": "é" * 8001}),
     "gold_present": (verifier("0"), verifier("")),
     "gold_not_too_long": (verifier("é" * 2000), verifier("é" * 2001)),
+    "name_present": ({"name": "a"}, {"name": ""}),
     "key_number_inside": ({"start": 0, "end": 1}, {"start": 3, "end": 3}),
     "level_positive": ({"level": 1}, {"level": 0}),
     "skills_planned": ({"skills": ["one"]}, {"skills": []}),
@@ -80,6 +81,15 @@ def test_a_rule_that_cannot_be_answered_counts_as_broken(table: Table, rule: str
     )
     rows, rejects = table.split(frame_of(table, **nothing))
     assert (rows.height, rejects.height) == (0, 1)
+
+
+@pytest.mark.parametrize("table", ["candidates", "samples"])
+def test_a_gold_that_is_a_whole_reply_may_be_ten_times_as_long(table: str) -> None:
+    bare = {"tree": ""}
+    rows, _ = TABLES[table].split(frame_of(TABLES[table], **bare, **verifier("é" * 20_000)))
+    assert rows.height == 1
+    _, rejects = TABLES[table].split(frame_of(TABLES[table], **bare, **verifier("é" * 20_001)))
+    assert rejects["reasons"][0].struct.field("code").to_list() == ["gold_not_too_long"]
 
 
 def test_a_key_number_that_starts_before_the_question_breaks_its_rule() -> None:

@@ -41,7 +41,7 @@ def settle(raw: Sequence[LanguageSkill], merging: Merging, log: Log, confirming:
 
 
 def confirm(skills: Sequence[LanguageSkill], pairs: Sequence[tuple[str, str]], log: Log) -> Asking[Confirmed]:
-    """Return the verdicts on pairs of names, asked several at a time; a pair without a verdict stays as it is."""
+    """Return the verdicts on pairs of names, asked several at a time; vectors decide where there is none."""
     by_name = {skill.name: skill for skill in skills}
     groups = [pairs[i : i + PAIRS_A_REQUEST] for i in range(0, len(pairs), PAIRS_A_REQUEST)]
     replies = yield [_ask([(by_name[a], by_name[b]) for a, b in group]) for group in groups]

@@ -9,8 +9,8 @@ import yaml
 from click.testing import Result
 from pydantic import BaseModel
 
-from factory.cli.new_job import job_schema, job_text
-from factory.jobs.model import Job, Mini, ReleaseSpec, SeedSource, load_job, shipped_jobs
+from factory.cli.new_job import SOURCES, job_schema, job_text
+from factory.jobs.model import Job, Mini, ReleaseSpec, load_job, shipped_jobs
 from factory.recipes.registry import RECIPES
 
 Factory = Callable[..., Result]
@@ -30,13 +30,13 @@ def test_a_new_job_is_valid_as_written(factory: Factory) -> None:
     assert done.exit_code == 0
     job = load_job("mine.yaml").job
     assert job.name == "mine"
-    assert {entry.recipe for entry in job.recipes} == {name for name, recipe in RECIPES.items() if not recipe.talk}
+    assert {entry.recipe for entry in job.recipes} == {name for name, recipe in RECIPES.items() if recipe.draw}
 
 
 def test_a_new_job_shows_the_recipes_that_need_a_teacher_commented_out(factory: Factory) -> None:
     factory("new", "mine")
     text = Path("mine.yaml").read_text("utf-8")
-    assert all(f"# - recipe: {name}" in text for name, recipe in RECIPES.items() if recipe.talk)
+    assert all(f"# - recipe: {name}" in text for name, recipe in RECIPES.items() if not recipe.draw)
     assert "# teacher:" in text
 
 
@@ -52,18 +52,21 @@ def test_the_first_line_leads_editors_to_the_schema(factory: Factory, tmp_path: 
     assert json.loads((tmp_path / "mine.schema.json").read_bytes())["title"] == "Job"
 
 
-@pytest.mark.parametrize("model", [Job, SeedSource, Mini, ReleaseSpec, *(r.params for r in RECIPES.values())])
+@pytest.mark.parametrize(
+    "model", [Job, Mini, ReleaseSpec, *(m for m, _ in SOURCES.values()), *(r.params for r in RECIPES.values())]
+)
 def test_every_key_of_a_model_is_in_the_file_below_a_comment(model: type[BaseModel]) -> None:
     lines = [line.strip(" #") for line in job_text("mine").splitlines()]
     for key in model.model_fields:
         assert any(line.startswith((f"{key}:", f"- {key}:")) for line in lines)
 
 
-def test_the_seeds_block_is_valid_once_it_is_no_comment() -> None:
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_block_of_a_source_is_valid_once_it_is_no_comment(source: str) -> None:
     lines = job_text("mine").splitlines()
-    start = lines.index("# seeds:")
+    start = lines.index(f"# {source}:")
     block = [line.removeprefix("# ") for line in lines[start : lines.index("", start)]]
-    assert SeedSource.model_validate(yaml.safe_load("\n".join(block))["seeds"]).path
+    assert SOURCES[source][0].model_validate(yaml.safe_load("\n".join(block))[source]).model_dump()["path"]
 
 
 @pytest.mark.parametrize("there", ["mine.yaml", "mine.schema.json"])

@@ -12,7 +12,7 @@ import pytest
 from click.testing import Result
 
 from factory.cli.why import steps_of, tree_lines
-from factory.gates.verify import completion
+from factory.gates.reply import completion
 from factory.release.reference import read_config
 from factory.skills.families.operators import ADD
 from factory.skills.library import SKILLS
@@ -111,7 +111,7 @@ def test_the_newest_release_that_knows_the_row_is_told(factory: Factory, outputs
 @pytest.mark.parametrize("steps", ["One step.", "Two\nsteps.", "Ends in Answer: 4"])
 @pytest.mark.parametrize("gold", ["4", "a,b\n1,2", "Answer:"])
 def test_the_steps_are_what_stands_before_the_answer_line(steps: str, gold: str) -> None:
-    assert steps_of(completion(steps, gold), gold) == steps
+    assert steps_of(completion(steps, {"kind": "text", "gold": gold}), gold) == steps
 
 
 def test_a_tree_is_told_from_the_last_step_to_the_input() -> None:

@@ -15,6 +15,7 @@ from factory.jobs.engine import Engine, InProcess
 from factory.jobs.model import Job, parse_job
 from factory.jobs.report import Report
 from factory.jobs.waves import Filling, Made, sample_shards
+from factory.recipes.recipe import NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def fill(tmp_path: Path) -> Fill:
         stores.append(store or f"store {len(stores)}")
         place, report = Store(tmp_path / stores[-1]), Report()
         engine = engine or InProcess(1)
-        made = Filling(job, place, engine, report, None).run()
+        made = Filling(job, place, engine, report, NOTHING).run()
         return Filled(made, sample_shards(made, job.rows, place, engine, report), report)
 
     return run

@@ -269,7 +269,7 @@ def test_samples_on_seeds_keep_their_sides_and_name_their_parents(write: Write, 
     entry = {"recipe": "chains", "share": 1, "levels": [1, 2, 3], "heldout": 0.1, "cap": 0.5}
     job = parse_job({"kind": "build", "name": "seeded", "rows": 60, "recipes": [entry], "mini": {"rows": 0}}, "the job")
     engine, report = InProcess(1), Report()
-    made = Filling(job, store, engine, report, bank).run()
+    made = Filling(job, store, engine, report, Sources(bank)).run()
     samples = pl.concat([s.read() for s in sample_shards(made, 60, store, engine, report)])
     assert samples.height == 60
     for split in ("train", "heldout"):

@@ -146,6 +146,8 @@ def test_near_pairs_are_those_from_the_threshold_on() -> None:
     assert near_pairs(skills, at(0, 30, 80), 0.8) == {frozenset(("apple", "brook"))}
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 def test_packaged_embedding_joins_a_synonym_and_keeps_a_sibling() -> None:
     names = ("debugging", "fixing_bugs", "bug_fixing", "deductive_reasoning", "inductive_reasoning")
     kept = {skill.name for skill in merge([LanguageSkill(name) for name in names]).skills}

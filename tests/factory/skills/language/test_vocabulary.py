@@ -89,6 +89,8 @@ def test_first_of_two_spellings_counts() -> None:
     assert words.match("Modellings") == Match("modelling", "exact")
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")
 def test_meaning_decides_only_where_vectors_are_given() -> None:
     skills = [LanguageSkill("debugging"), LanguageSkill("bug_fixing"), LanguageSkill("active_voice")]
     label = "repairing bugs"

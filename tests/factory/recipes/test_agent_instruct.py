@@ -1,0 +1,466 @@
+"""Documents become passages, requests and answers: what is planned, what each gate lets through, how it ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from by_example import make, reply_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from nonsense import nonsense
+from pydantic import ValidationError
+
+from factory.artifacts.digest import Rng, canonical_json, row_rng
+from factory.gates.calibration import calibrate
+from factory.gates.judge import GRADE
+from factory.gates.text import first_fault
+from factory.gates.verify import judge_text
+from factory.jobs.model import parse_job
+from factory.jobs.plan import plan
+from factory.prompts import find_prompt
+from factory.recipes import text_tasks, text_turns
+from factory.recipes.agent_instruct import AGENT_INSTRUCT, AgentInstructParams, form_of, talk
+from factory.recipes.recipe import Ask, Brief, Cell, Demand, Document, Draft, Dropped, Sources
+from factory.recipes.text_tasks import LAYOUTS, leaf_of, leaves
+from factory.teacher.protocol import NoReply, Reply, no_reply
+from factory.teacher.structured import bounded, parse
+
+ROOT = Path(__file__).resolve().parents[3]
+SHIPPED = ROOT / "flows" / "jobs"
+REPLIES: dict[str, Any] = yaml.safe_load((ROOT / "tests/data/replies/agent-instruct.yaml").read_text(encoding="utf-8"))
+CASES: list[dict[str, Any]] = REPLIES["cases"]
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A bank of documents: the first of the list is held out."""
+
+    documents: dict[str, str]
+    identity: str = "shelf"
+
+    def ids(self, split: str) -> Sequence[str]:
+        held, *rest = self.documents
+        return [held] if split == "heldout" else rest
+
+    def get(self, id_: str) -> Document:
+        return Document(id_, id_, self.documents[id_])
+
+
+SHELF = Shelf({path.stem: path.read_text(encoding="utf-8") for path in sorted((SHIPPED / "documents").glob("*.md"))})
+
+
+def params(**said: Any) -> AgentInstructParams:
+    return AgentInstructParams(recipe="agent-instruct", share=1.0, **said)
+
+
+def brief(leaf: str, document: str) -> Brief:
+    skill = leaves()[leaf].skill
+    return Brief(1, "train", [skill], [document], Sources(documents=SHELF), skill)
+
+
+def rng_that_lacks(lacks: bool) -> Rng:
+    """Return the first generator of a row that is, or is not, to be unanswerable at the largest share."""
+    i = next(i for i in range(99) if row_rng(1, "draw", str(i)).chance(0.5) == lacks)
+    return row_rng(1, "draw", str(i))
+
+
+def valid(ask: Ask, value: Any) -> Reply:
+    """Return a reply with a value, as the layer of schemas would hand it on."""
+    schema = ask.schema or find_prompt(ask.prompt).head.json_schema
+    if schema is None:
+        return Reply(text=value)
+    parsed, error = parse(schema, canonical_json(value).decode())
+    assert not error, f"{ask.prompt}: {error}"
+    return Reply(parsed=parsed)
+
+
+@dataclass
+class Held:
+    """A conversation that was held to its end: what was asked, and what came of it."""
+
+    asks: list[Ask] = field(default_factory=list)
+    made: Draft | Dropped | None = None
+
+    @property
+    def draft(self) -> Draft:
+        assert isinstance(self.made, Draft), self.made
+        return self.made
+
+    @property
+    def end(self) -> str:
+        """What came of it when the gate after the conversation has seen it, too."""
+        if isinstance(self.made, Dropped):
+            return self.made.code
+        made = self.draft
+        stored = {**made.verifier, "args": canonical_json(made.verifier["args"]).decode()}
+        fault = first_fault(made.prompt, made.verifier["gold"])
+        found = judge_text(fault, stored | {"args": made.verifier["args"]}, made.steps, made.rejected)
+        return "accepted" if found == 0 else str(found[0])
+
+    def asked(self, place: str) -> list[Ask]:
+        return [ask for ask in self.asks if ask.prompt == place]
+
+
+def hold(of: AgentInstructParams, slot: Brief, rng: Rng, reply: Callable[[Ask], Reply]) -> Held:
+    held, speaking = Held(), talk(of, slot, rng)
+    try:
+        asks = next(speaking)
+        while True:
+            held.asks += asks
+            asks = speaking.send([reply(ask) for ask in asks])
+    except StopIteration as end:
+        held.made = end.value
+    except NoReply as why:  # as the driver ends a conversation
+        held.made = Dropped(why.failure.kind, why.failure.detail)
+    return held
+
+
+# --------------------------------------------------------------------------------------------- replies as models write
+
+FAILURES = {"EMPTY": "empty", "UNPARSABLE": "unparsable", "CUT": "truncated"}
+KEYS = {
+    text_turns.TRANSFORM: "transform", text_turns.ASK: "ask", text_turns.ASK_EDIT: "ask", text_turns.SUGGEST: "suggest",
+    text_turns.EDIT: "edit", text_turns.ANSWER: "answer", text_turns.ABSTAIN: "abstain",
+}  # fmt: skip
+LONG = "And another thing that I have been meaning to ask about the same matter is this. " * 20
+LOOP = "He can claim the drive and the lunch and the day. " * 15
+
+
+@dataclass
+class Script:
+    """A case: a good conversation with some replies put in place of others."""
+
+    case: dict[str, Any]
+
+    @property
+    def base(self) -> dict[str, Any]:
+        found: dict[str, Any] = REPLIES["bases"][self.case["base"]]
+        return found
+
+    def hold(self) -> Held:
+        lacks = bool(self.base.get("lacking"))
+        of = params(unanswerable=0.5 if lacks else 0, as_is=0 if self.case.get("retold") else 1)
+        slot = brief(self.case.get("leaf", self.base["leaf"]), self.case.get("document", self.base["document"]))
+        return hold(of, slot, rng_that_lacks(lacks), self.reply)
+
+    def reply(self, ask: Ask) -> Reply:
+        if ask.prompt == GRADE:
+            return self._vote(ask)
+        key = KEYS[ask.prompt]
+        said = self.case.get(key, {})
+        if isinstance(said, str):
+            return (
+                no_reply(FAILURES[said], "as said")
+                if said in FAILURES
+                else valid(ask, LOOP if said == "LOOP" else said)
+            )
+        value = self.base[key]
+        if isinstance(value, dict):
+            value = {**value, **said}
+            value = {name: LONG if part == "LONG" else part for name, part in value.items()}
+            value |= {"goal": ask.inputs["goals"][0]["name"]} if key == "suggest" else {}
+        return valid(ask, value)
+
+    def _vote(self, ask: Ask) -> Reply:
+        votes = self.case.get("votes", [self.case.get("judge", {})] * 3)
+        changed = votes[ask.repeat]
+        if changed is None:
+            return no_reply("unparsable", "no vote")
+        points = [{**point, "met": changed.get(point["point"], point["met"])} for point in ask.example["points"]]
+        return valid(ask, {"points": points})
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_a_conversation_ends_as_its_replies_deserve(case: dict[str, Any]) -> None:
+    held = Script(case).hold()
+    assert held.end == case["ends"], held.made
+    if held.end == "accepted":
+        assert held.draft.flags == case.get("flags", [])
+
+
+def test_every_gate_of_the_recipe_is_seen_to_reject() -> None:
+    own = {
+        "facts_kept", "request_fits_text", "own_words", "evidence_in_passage", "answerability", "missing_is_named",
+        "request_not_grown", "gap_named", "rubric_met", "undecided",
+    }  # fmt: skip
+    assert own <= {case["ends"] for case in CASES}
+
+
+def case_of(name: str) -> Held:
+    return Script(next(case for case in CASES if case["name"] == name)).hold()
+
+
+def test_a_row_holds_its_passage_word_for_word_and_the_refined_request() -> None:
+    held = case_of("a good question about rules")
+    refined = " ".join(REPLIES["bases"]["policy"]["edit"]["request"].split())
+    plain = held.draft.prompt.replace("\n> ", "\n").replace("> ", "")
+    assert refined in held.draft.prompt
+    assert SHELF.documents["policy-expenses"].strip() in plain.replace("\n>\n", "\n\n")
+
+
+def test_the_judges_see_the_passage_the_request_and_the_answer_and_no_label() -> None:
+    held = case_of("a good question without an answer")
+    votes = held.asked(GRADE)
+    assert [ask.repeat for ask in votes] == [0, 1, 2]
+    for ask in votes:
+        assert ask.inputs["titles"] == ["passage", "question", "answer"]
+        assert ask.inputs["texts"][2] == held.draft.verifier["gold"]
+        assert "unanswerable" not in "".join(message["content"] for message in find_prompt(GRADE).render(ask.inputs))
+
+
+def test_an_unanswerable_row_is_scored_by_the_names_that_its_passage_does_not_use() -> None:
+    verifier = case_of("a good question without an answer").draft.verifier
+    assert verifier["kind"] == "abstain"
+    assert verifier["args"] == {"names": ["compensation", "severance pay", "settlement"]}
+
+
+def test_a_refused_refinement_leaves_the_first_request() -> None:
+    held = case_of("the editor talks and talks")
+    first = " ".join(REPLIES["bases"]["policy"]["ask"]["request"].split())
+    assert first in held.draft.prompt
+    assert LONG.strip() not in held.draft.prompt
+
+
+def test_rejects_name_what_was_wrong() -> None:
+    made = case_of("the retold document has a date of its own").made
+    assert isinstance(made, Dropped)
+    assert "14, 2023" in made.detail
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_a_request_is_refined_as_often_as_the_job_says(rounds: int) -> None:
+    of, slot = params(rounds=rounds, unanswerable=0, as_is=1), brief("time_span", "local-history-ferry")
+    held = hold(of, slot, Rng(5), reply_of)
+    assert len(held.asked(text_turns.EDIT)) == rounds
+    assert held.end == "accepted"
+
+
+@pytest.mark.parametrize("rounds", [0, 1, 2])
+def test_an_unanswerable_request_loses_its_answer_in_the_last_round(rounds: int) -> None:
+    slot = brief("time_span", "local-history-ferry")
+    held = hold(params(rounds=rounds, unanswerable=0.5, as_is=1), slot, rng_that_lacks(True), reply_of)
+    removes = [ask.inputs["removes"] for ask in held.asked(text_turns.EDIT)]
+    assert removes == [False] * (rounds - 1) + [True]
+    assert held.draft.flags == ["unanswerable"]
+
+
+@given(st.integers(0, 2**32), st.sampled_from(sorted(leaves())), st.integers(1, 2))
+@settings(max_examples=25)
+def test_a_request_never_grows_beyond_twice_its_first_length_and_200_characters(
+    seed: int, leaf: str, rounds: int
+) -> None:
+    def growing(ask: Ask) -> Reply:
+        if ask.prompt != text_turns.EDIT:
+            return reply_of(ask)
+        more = f"{ask.inputs['request']} {'Say more of it, please. ' * (seed % 30)}".strip()
+        return valid(ask, {**ask.example, "request": more})
+
+    held = hold(params(rounds=rounds, unanswerable=0), brief(leaf, "letter-orchard"), Rng(seed), growing)
+    asked = held.asked(text_turns.SUGGEST)
+    first = len(asked[0].inputs["request"])
+    answers = held.asked(text_turns.ANSWER)
+    assert all(len(ask.inputs["request"]) <= 2 * first + 200 for ask in [*asked, *answers])
+
+
+# ------------------------------------------------------------------------------------------------------------ the plan
+
+
+def demand(cell: str, n: int, split: str = "train", **said: Any) -> Demand:
+    return Demand(Cell(cell, 1), split, n, 3, f"0/{cell}/{split}", Sources(documents=SHELF), **said)
+
+
+def test_there_is_a_cell_for_every_kind_of_request_and_no_other() -> None:
+    every = [cell.name for cell in AGENT_INSTRUCT.cells(params())]
+    assert every == [leaf.skill for leaf in leaves().values()]
+    assert len(set(every)) == len(every) > 90
+    assert [cell.name for cell in AGENT_INSTRUCT.cells(params(tasks=["editing"], leaves=["formalise"]))] == [
+        "editing-formalise"
+    ]
+
+
+def test_names_of_skills_keep_to_the_alphabet_and_lead_back_to_their_kind() -> None:
+    for leaf in leaves().values():
+        assert set(leaf.skill) <= set("abcdefghijklmnopqrstuvwxyz0123456789_-")
+        assert leaf_of(leaf.skill) == leaf
+
+
+def test_every_document_is_used_as_often_as_any_other_over_all_cells() -> None:
+    cells = AGENT_INSTRUCT.cells(params())
+    planned = tuple((cell, 3) for cell in cells)
+    used: Counter[str] = Counter()
+    for cell in cells:
+        found = AGENT_INSTRUCT.assign(params(), demand(cell.name, 3, planned=planned, open=planned))
+        assert found.skills.to_list() == [[cell.name]] * 3
+        assert found.parents is not None
+        used.update(id_ for (id_,) in found.parents.to_list())
+    assert set(used) == set(SHELF.ids("train"))
+    assert max(used.values()) - min(used.values()) <= 1
+
+
+def test_heldout_rows_are_on_documents_of_their_own() -> None:
+    found = AGENT_INSTRUCT.assign(params(), demand("reading-tone", 5, split="heldout"))
+    assert found.parents is not None
+    assert found.parents.to_list() == [list(SHELF.ids("heldout"))] * 5
+
+
+def test_planning_anew_goes_by_another_order() -> None:
+    first, again = (AGENT_INSTRUCT.assign(params(), demand("reading-tone", 9, round=n)).parents for n in (0, 1))
+    assert first is not None
+    assert again is not None
+    assert first.to_list() != again.to_list()
+
+
+def test_a_split_without_documents_plans_nothing() -> None:
+    sources = Sources(documents=Shelf({"only": "x" * 300}))
+    found = AGENT_INSTRUCT.assign(params(), Demand(Cell("reading-tone", 1), "train", 2, 3, "t", sources))
+    assert len(found.skills) == 0
+
+
+def test_about_the_wanted_share_of_questions_is_unanswerable_and_no_edit_is() -> None:
+    def share(leaf: str, n: int) -> float:
+        slots = (hold(params(as_is=1), brief(leaf, "scene-night-train"), Rng(i), reply_of).draft for i in range(n))
+        return sum("unanswerable" in draft.flags for draft in slots) / n
+
+    assert 0.05 < share("stated_fact", 120) < 0.3
+    assert share("formalise", 20) == 0
+    assert share("answerable_or_not", 20) == 0
+
+
+def test_requests_about_arguments_get_texts_that_argue() -> None:
+    argues = [form_of(params(as_is=1), leaves()["claim_and_reasons"], Rng(i)) for i in range(50)]
+    assert set(argues) <= set(text_tasks.ARGUES)
+    assert form_of(params(as_is=1), leaves()["tone"], Rng(1)) == "identity"
+
+
+def test_forms_named_in_the_code_are_in_the_list() -> None:
+    every = set(leaves()["tone"].forms)
+    assert {form for leaf in leaves().values() for form in leaf.forms} <= every
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"leaves": ["main_idee"]}, "did you mean 'main_idea'"),
+        ({"leaves": ["tone", "tone"]}, "named twice"),
+        ({"leaves": ["tone"], "tasks": ["editing"]}, "'tone' is of the task reading"),
+        ({"tasks": ["reading", "reading"]}, "named twice"),
+        ({"rounds": 3}, "less than or equal to 2"),
+        ({"unanswerable": 0.9}, "less than or equal to 0.5"),
+    ],
+)
+def test_wrong_params_are_refused_with_a_remedy(said: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        params(**said)
+
+
+# ------------------------------------------------------------------------------------------------- examples, nonsense
+
+
+@pytest.mark.parametrize("document", sorted(SHELF.documents))
+def test_examples_make_accepted_rows_for_every_kind_and_no_prompt_twice(document: str) -> None:
+    prompts = set()
+    for i, leaf in enumerate(leaves()):
+        held = hold(params(), brief(leaf, document), Rng(1000 + i), reply_of)
+        assert held.end == "accepted", (leaf, held.made)
+        prompts.add(held.draft.prompt)
+    assert len(prompts) == len(leaves())
+
+
+def test_the_recipe_is_registered_and_makes_rows_by_example() -> None:
+    made = make("agent-instruct", params(), brief("tone", "scene-night-train"), Rng(3))
+    assert isinstance(made, Draft)
+    assert made.parents == ["scene-night-train"]
+    assert {grade.name: grade.value for grade in made.grades}["answerable"] == 1.0
+
+
+def test_the_same_slot_makes_the_same_row() -> None:
+    first, second = (hold(params(), brief("tone", "faq-pool"), Rng(9), reply_of).draft for _ in range(2))
+    assert first == second
+
+
+@given(st.integers(0, 2**32), st.sampled_from(sorted(leaves())))
+@settings(max_examples=60)
+def test_nonsense_that_keeps_the_schemas_never_crashes(seed: int, leaf: str) -> None:
+    rng = Rng(seed)
+
+    def reply(ask: Ask) -> Reply:
+        if rng.chance(0.5):  # so that later turns are reached
+            return reply_of(ask)
+        schema = ask.schema or find_prompt(ask.prompt).head.json_schema
+        return valid(ask, nonsense(schema, rng)) if schema else Reply(text=rng.pick(["", " ", "{", "Answer: 42", "no"]))
+
+    held = hold(params(rounds=2, unanswerable=0.5), brief(leaf, "policy-expenses"), Rng(seed), reply)
+    assert isinstance(held.made, Draft | Dropped)
+
+
+@pytest.mark.parametrize("place", ["garbled", "truncated", "refused"])
+def test_failed_replies_at_any_turn_end_the_row_with_their_kind(place: str) -> None:
+    turns = len(hold(params(as_is=0), brief("tone", "faq-pool"), Rng(2), reply_of).asks) - 3
+    for n in range(turns):
+        count = iter(range(99))
+        held = hold(
+            params(as_is=0),
+            brief("tone", "faq-pool"),
+            Rng(2),
+            lambda ask, n=n, count=count: no_reply(place, "x") if next(count) == n else reply_of(ask),
+        )
+        assert held.end == place
+
+
+def test_schemas_made_while_asking_are_bounded_and_offer_the_named_goals() -> None:
+    held = hold(params(unanswerable=0), brief("tone", "faq-pool"), Rng(4), reply_of)
+    [ask] = held.asked(text_turns.SUGGEST)
+    assert ask.schema is not None
+    bounded(ask.schema)
+    assert ask.schema["properties"]["goal"]["enum"] == [goal["name"] for goal in ask.inputs["goals"]]
+
+
+def test_judges_are_calibrated_by_the_rubric_that_rows_are_judged_by() -> None:
+    [rubric] = AGENT_INSTRUCT.judges_by(params())
+    asks = next(calibrate(rubric, ["judge"]))
+    assert {ask.prompt for ask in asks} == {GRADE} <= set(AGENT_INSTRUCT.prompts)
+
+
+# -------------------------------------------------------------------------------------------------- layouts and checks
+
+
+@pytest.mark.parametrize("fence", ['"""', "---", "</text>"])
+def test_a_border_that_stands_in_the_text_is_not_used_around_it(fence: str) -> None:
+    used = {text_tasks.lay_out("What?", f"One.\n{fence}\nTwo.", Rng(i))[1] for i in range(300)}
+    assert used == {layout.name for layout in LAYOUTS if layout.fence != fence}
+
+
+def test_braces_in_a_text_are_only_text() -> None:
+    for i in range(40):
+        prompt, _ = text_tasks.lay_out("What is {text}?", "A set {1, 2} and {request}.", Rng(i))
+        assert "What is {text}?" in prompt
+        assert "A set {1, 2} and {request}." in prompt
+
+
+def test_numbers_that_were_only_written_otherwise_are_no_invention() -> None:
+    assert text_tasks.added_numbers("61000 people, 7,300 carts, 3 men", "61,000 people; 7,300 carts") == []
+    assert text_tasks.added_numbers("In 1902 there were 61,000.", "61,000 people") == ["1902"]
+
+
+def test_a_name_of_the_gap_counts_by_whole_words_whatever_its_case() -> None:
+    assert text_tasks.names_of(["Price", "rice", '"rate"', "rate", " "], "The rice had its price.") == ["rate"]
+
+
+def test_the_shipped_job_plans_five_rows_of_each_kind_on_the_shipped_documents() -> None:
+    job = parse_job(SHIPPED / "agent-instruct.yaml").job
+    slots = plan(job, Sources(documents=SHELF))
+    counts = Counter(slots["cell"].to_list())
+    assert slots.height == job.rows == 120
+    assert set(counts.values()) == {5}
+    assert (slots["split"].cast(str) == "heldout").sum() == 24
+
+
+def test_shipped_documents_are_short_and_of_their_own_kinds() -> None:
+    assert 8 <= len(SHELF.documents) <= 12
+    assert all(250 <= len(text.split()) <= 700 for text in SHELF.documents.values())

@@ -9,9 +9,11 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
+import numpy as np
+import numpy.typing as npt
 import orjson
 
-from factory.artifacts.digest import Rng, digest
+from factory.artifacts.digest import Rng, digest, text_digest
 from factory.jobs.talk import request_of
 from factory.recipes.recipe import (
     NOTHING,
@@ -78,6 +80,9 @@ class Pool:
 
     def names(self, split: str) -> Sequence[str]:
         return sorted(s.name for s in self.skills if (s.family in self.held) == (split == "heldout"))
+
+    def split_of(self, name: str) -> str:
+        return "heldout" if self.get(name).family in self.held else "train"
 
     def get(self, name: str) -> LanguageSkill:
         return next(skill for skill in self.skills if skill.name == name)
@@ -154,6 +159,15 @@ def skills_and_parents(
     skills = [list(one) for one in plan.skills]
     parents = [[]] * len(skills) if plan.parents is None else [list(one) for one in plan.parents]
     return list(zip(skills, parents, strict=True))
+
+
+def by_words(texts: Sequence[str]) -> npt.NDArray[np.float32]:
+    """Return unit vectors in which texts are as near as they share words: it stands in for the embedding model."""
+    out = np.zeros((len(texts), 384), dtype=np.float32)
+    for row, text in zip(out, texts, strict=True):
+        for word in text.lower().replace(":", " ").replace(".", " ").split():
+            row[int(text_digest(word)[:8], 16) % 384] += 1
+    return out / np.linalg.norm(out, axis=1, keepdims=True) if len(texts) else out
 
 
 def make(recipe: str, params: Any, brief: Brief, rng: Rng) -> Draft | Dropped:

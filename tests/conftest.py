@@ -33,6 +33,7 @@ def _load(name: str) -> None:
 _load("hub_socket")
 _load("hub_double")
 _load("by_example")
+_load("by_hand")
 _load("nonsense")
 _load("fake_vllm")
 _load("tiny_model")

@@ -54,7 +54,7 @@ class Stage:
 
 
 def execute(
-    stage: Stage, sources: Sequence[Artifact], params: Mapping[str, Any], store: Store, **deps: Dependency
+    stage: Stage, sources: Sequence[Artifact], params: Mapping[str, Any], store: Store, /, **deps: Dependency
 ) -> Artifact:
     """Return the stage's artifact for these sources: found, or made and committed. Rejects are split off once."""
     digests = [s.digest for s in sources]
@@ -67,7 +67,7 @@ def execute(
 
 
 def apply(
-    stage: Stage, frame: pl.DataFrame, params: Mapping[str, Any], store: Store, key: str, **deps: Dependency
+    stage: Stage, frame: pl.DataFrame, params: Mapping[str, Any], store: Store, key: str, /, **deps: Dependency
 ) -> Artifact:
     """Return the artifact of a stage run on a frame, committed under a key."""
     stage.reads.check(frame)

@@ -47,7 +47,12 @@ class SkillSource(Strict):
     column: str = Field(default="instruction", description="With rows: the column of the instructions.")
     topics: int = Field(default=12, ge=1, le=200, description="With domain: how many topics at most.")
     max_rows: int = Field(default=500, ge=1, le=100_000, description="With rows: how many are labelled at most.")
-    similarity: float | None = Field(default=None, gt=0, le=1, description="Cosine from which skills are the same.")
+    similarity: float | None = Field(
+        default=None,
+        gt=0,
+        le=1,
+        description="Cosine from which two skills are one; default: only spellings are merged in a list.",
+    )
     heldout: float = Field(default=0.1, ge=0, lt=1, description="Share of skills that only heldout rows use.")
     profile: str | None = Field(default=None, description="JSON file {skill: weight}: how much each is wanted.")
 

@@ -26,6 +26,7 @@ PIECES = (
 STRAY_WORDS = 6  # that may change around a removed premise, so that the sentences still read well
 NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 WORD = re.compile(r"[^\W\d_]+")
+GAP = re.compile(r"\[[^\]]*\]|<[^>]*>|_{2,}|\.{3}|…|\?{2,}")
 EMPTY = frozenset("the and that this how many much are was were what which for with from each number value".split())
 SAID = (
     "The problem does not say {missing}, and without that it has no single answer. With it, one could {then}.",
@@ -78,6 +79,8 @@ def removal_fault(question: str, said: Mapping[str, Any]) -> str:
         return f"the removed text is not in the problem: {removed[:80]!r}"
     if "?" in removed:
         return "the question itself was removed"
+    if gap := GAP.search(f"{rewritten}\n{said['missing']}\n{said['then']}"):
+        return f"a gap is left open: {gap[0]!r}"
     rest = whole.replace(removed, " ", 1)
     if WORD.search(removed) and removed in rewritten or _figures(rewritten) - _figures(rest):
         return "what was removed, or another number, stands in the rewritten problem"
@@ -88,11 +91,15 @@ def removal_fault(question: str, said: Mapping[str, Any]) -> str:
         return "another number was removed with it"
     if new := set(_figures(f"{said['missing']} {said['then']}")) - set(_figures(rest)):
         return f"the clauses tell a number that the problem no longer says: {sorted(new)[0]}"
-    return _names_fault(said, whole)
+    return _words_fault(said, whole)
 
 
-def _names_fault(said: Mapping[str, Any], question: str) -> str:
-    told, known = ({w.casefold() for w in WORD.findall(text)} for text in (said["missing"], question))
+def _words_fault(said: Mapping[str, Any], question: str) -> str:
+    told, way, known = (
+        {w.casefold() for w in WORD.findall(text)} for text in (said["missing"], said["then"], question)
+    )
+    if not way & known - EMPTY:
+        return "the way that is told has nothing of the problem in it"
     for name in said["names"]:
         words = {w.casefold() for w in WORD.findall(name)}
         if not words - EMPTY or not words <= told & known:

@@ -1,4 +1,4 @@
-"""Many conversations as one: all ask side by side, turn by turn, and votes go round the judges who may vote."""
+"""Many conversations as one: all ask side by side, turn by turn, and votes go round the judges whose votes count."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from factory.jobs.talk import Judges
 from factory.recipes.recipe import Ask
-from factory.teacher.protocol import VOID, Reply, no_reply
+from factory.teacher.protocol import Reply
 
 T = TypeVar("T")
 Asking = Generator[list[Ask], list[Reply], T]
@@ -33,15 +33,11 @@ def together(talks: Sequence[Asking[T]]) -> Asking[list[T]]:
 
 
 def seated(talk: Asking[T], judges: Judges) -> Asking[T]:
-    """Return what a conversation comes to with its votes spread over the judges; a void judge is not asked."""
+    """Return what a conversation comes to when its votes go round the judges whose votes count."""
     try:
         asks = next(talk)
         while True:
-            placed = [judges.seat(ask) for ask in asks]
-            wanted = [ask for ask in placed if ask.role not in judges.void]
-            told = iter((yield wanted) if wanted else ())
-            void = no_reply(VOID, "this judge failed its gold rows")
-            asks = talk.send([void if ask.role in judges.void else next(told) for ask in placed])
+            asks = talk.send((yield [judges.seat(ask) for ask in asks]))
     except StopIteration as end:
         made: T = end.value
         return made

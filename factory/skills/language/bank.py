@@ -19,12 +19,13 @@ from factory.artifacts.store import Artifact, Store
 from factory.errors import UserError, nearest
 from factory.selection.embed import MiniLM, encode, require_embed
 from factory.skills.language.lists import SkillList
-from factory.skills.language.merge import THRESHOLD, merge, near_pairs
+from factory.skills.language.merge import merge, near_pairs
 from factory.skills.language.skill import FIELDS, LanguageSkill
 from schemas.columns import REASONS
 from schemas.skills import RAW_SKILLS, SKILL_BANK
 
 
+NEVER = 2.0  # a cosine that no two skills have: only spellings are merged
 LARGEST = 1 / 3  # of a list: a family beyond it stays in train
 
 
@@ -94,7 +95,7 @@ def import_skills(found: SkillList, similarity: float | None, heldout: float, st
     blank = LanguageSkill("").as_row()
     rows += [{"id": f"line {i}: {text[:60]}", **blank, "code": code} for i, (text, code) in enumerate(found.rejects)]
     frame = pl.DataFrame(rows, schema=dict(RAW_SKILLS.columns))
-    params = {"similarity": THRESHOLD if similarity is None else similarity, "heldout": heldout}
+    params = {"similarity": NEVER if similarity is None else similarity, "heldout": heldout}
     key = SKILLS_STAGE.key([text_digest(frame.write_ndjson())], params, {"embedder": MiniLM()})
     return store.find("skills", key) or apply(SKILLS_STAGE, frame, params, store, key, embedder=MiniLM())
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pytest
-from by_example import reply_of
+from by_example import by_words, reply_of
 
 from factory.artifacts.digest import Rng
 from factory.artifacts.stage import Stage
@@ -22,10 +22,13 @@ from factory.jobs.draw import DRAW
 from factory.jobs.model import parse_job
 from factory.jobs.plan import plan
 from factory.jobs.talk import TALK, Told, conversations
-from factory.jobs.waves import GATHER
+from factory.jobs.waves import GATHER, TWINS
 from factory.recipes.recipe import NOTHING
 from factory.seeds.bank import SCREEN
+from factory.seeds.texts import CUT, SCREEN_TEXTS
 from factory.selection.mini import SELECT_MINI
+from factory.skills.language import bank
+from factory.skills.language.bank import SKILLS_STAGE, screen_skills
 from factory.skills.library import Library
 from factory.teacher.protocol import Reply, no_reply
 from schemas.release import POOL
@@ -92,6 +95,59 @@ def screen_step() -> Step:
     return Step(SCREEN, pl.DataFrame(rows, schema=dict(SCREEN.reads.columns), orient="row"))
 
 
+PROSE = "The ferry leaves the south quay at a quarter past seven and takes forty minutes. "
+TEXTS = (
+    ("ferry", PROSE * 6, "Ferry"),
+    ("long", "\n\n".join(f"{i}. {PROSE * 40}" for i in range(60)), "Log"),
+    ("empty", " \n", ""),
+    ("none", None, None),
+    ("picture", "\x00\x01PNG" * 90, "Picture"),
+    ("short", "It rains.", "Rain"),
+    ("again", f"  {PROSE.upper() * 6}", "Ferry, once more"),
+)
+INSTRUCTIONS = (
+    ("rice", "How do I cook rice?", "In twice as much water."),
+    ("again", "how do I  cook RICE? ", None),
+    ("empty", "", ""),
+    ("none", None, "No."),
+    ("picture", "\x00\x01" * 20, None),
+    ("long", "Tell me more. " * 600, None),
+    ("tea", "Which tea keeps me awake?", None),
+)
+
+
+def texts_step(stage: Stage, texts: tuple[tuple[str | None, ...], ...]) -> Step:
+    rows = [(id_, i, text, other) for i, (id_, text, other) in enumerate(texts)]
+    return Step(stage, pl.DataFrame(rows, schema=dict(stage.reads.columns), orient="row"))
+
+
+def skills_step() -> Step:
+    """Skills of four families: a plural, one said in the words of another, and two lines that are no skills."""
+    told = [
+        ("metaphor", "one thing said as another", "figures"),
+        ("metaphors", "one thing said as another", "figures"),
+        ("irony", "the opposite of what is meant", "figures"),
+        ("unit_conversion", "turn a quantity into other units", "numbers"),
+        ("conversion_of_units", "turn a quantity into other units", "numbers"),
+        ("estimation", "a rough figure from known ones", "numbers"),
+        ("syllogism", "two premises and what follows", "logic"),
+        ("counterexample", "one instance that breaks a claim", "logic"),
+        ("delegation", "give work to the right person", "plans"),
+        ("priorities", "what comes first and why", "plans"),
+    ]
+    rows = [(name, name, about, "", "", family, "tests", 1, "") for name, about, family in told]
+    rows += [("line 0: Topic:", *[""] * 6, 1, "header"), ("line 1: ?", *[""] * 6, 1, "empty")]
+    frame = pl.DataFrame(rows, schema=dict(SKILLS_STAGE.reads.columns), orient="row")
+    stage = replace(SKILLS_STAGE, run=screened_by_words)
+    return Step(stage, frame, {"similarity": 0.575, "heldout": 0.2}, {"embedder": None})
+
+
+def screened_by_words(frame: pl.DataFrame, params: Mapping[str, Any], **deps: Any) -> pl.DataFrame:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bank, "encode", by_words)
+        return screen_skills(frame, params, **deps)
+
+
 def draw_step() -> Step:
     """The slots of the job; two of them are planned with constraints that no note keeps at once."""
     slots = plan(JOB, NOTHING)
@@ -155,8 +211,11 @@ def line() -> dict[str, Step]:
     verify = verify_step(candidates)
     dedupe = dedupe_step(verify.run()[0])
     kept, _ = dedupe.run()
+    twins = Step(TWINS, kept, {"alone": kept["slot"].to_list()[1::3]})
+    texts = [texts_step(CUT, TEXTS), texts_step(SCREEN_TEXTS, INSTRUCTIONS), skills_step()]
     gather = Step(GATHER, candidates.reverse(), {}, {"kept": KeptIds(kept)})
     pool = gather.run()[0].sort("id").select(*POOL.columns)
     nearest = Step(NEAREST, pool)
     mini = Step(SELECT_MINI, pool, {"rows": 8, "seed": 5}, {"vectors": Islands(pool.height)})
-    return {step.stage.name: step for step in (screen, draw, talk, verify, dedupe, gather, nearest, mini)}
+    steps = (screen, *texts, draw, talk, verify, dedupe, twins, gather, nearest, mini)
+    return {step.stage.name: step for step in steps}

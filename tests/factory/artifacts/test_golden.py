@@ -150,7 +150,8 @@ def test_the_draw_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "toy", TOY)  # type: ignore[misc]
     slots = [
         {"id": f"0/x/train/{i}", "slot": i, "entry": i % 2, "recipe": "toy", "cell": "x", "replan": 0,
-         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2), "pair": ""}
+         "level": i % 3 + 1, "split": ["train", "heldout"][i % 2], "skills": ["toy"], "parents": ["s"] * (i % 2),
+         "pair": ""}
         for i in range(6)
     ]  # fmt: skip
     entries = [{"recipe": "toy", "share": 0.5}, {"recipe": "toy", "share": 0.5, "cap": 0.5}]

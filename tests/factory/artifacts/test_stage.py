@@ -148,7 +148,11 @@ def test_every_stage_is_put_to_the_law(line: dict[str, Step]) -> None:
 
 
 def parents(step: Step, rows: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
-    """Return the input id that each output row and each reject comes from."""
+    """Return the input id that each output row and each reject comes from, each as often as it left."""
+    if step.stage.name == "documents":  # passages of a document are its rows; what was cut off leaves beside them
+        whole = {id_.rpartition("#")[0] for id_ in rejects["id"] if id_.endswith("#rest")}
+        assert whole <= set(rows["document"])
+        return [*rows["document"].unique(), *(id_ for id_ in rejects["id"] if not id_.endswith("#rest"))]
     if step.stage.name not in ("draw", "talk"):
         return [*rows["id"], *rejects["id"]]
     made = {row_id("line", 5, slot, step.params["attempt"]): slot for slot in step.frame["id"]}
@@ -177,10 +181,14 @@ def test_the_gathering_takes_every_kept_row_and_no_other_in_slot_order(line: dic
 
 CODES = {
     "seeds": {"question_present", "answer_numeric", "key_number_present", "question_not_too_long", "question_is_new"},
+    "documents": {"text_present", "text_not_binary", "text_not_too_short", "text_is_new", "document_not_too_long"},
+    "instructions": {"text_present", "text_not_binary", "text_not_too_long", "text_is_new"},
+    "skills": {"skill_is_new", "header", "empty"},
     "draw": {"constraints_agree"},
     "talk": {"refused", "solutions_agree"},
     "verify": {"gold_recomputed"},
     "dedupe": {"problem_is_new", "prompt_is_new", "within_cap"},
+    "twins": {"twin_stays"},
 }
 
 

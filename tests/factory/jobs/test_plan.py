@@ -264,7 +264,7 @@ def test_planned_pairs_of_skills_are_used_evenly_to_within_one(split: str) -> No
 def test_a_replan_keeps_ids_and_cells_and_gives_other_skills(planned: tuple[Job, pl.DataFrame]) -> None:
     job, slots = planned
     left = slots.gather_every(7).sample(fraction=1, shuffle=True, seed=1)
-    again = replan(left, job, None, 2)
+    again = replan(left, job, NOTHING, 2)
     kept = [c for c in slots.columns if c not in ("skills", "parents", "replan")]
     assert again.select(kept).equals(left.sort("slot").select(kept))
     assert set(again["replan"]) == {2}
@@ -276,14 +276,14 @@ def test_a_replan_keeps_ids_and_cells_and_gives_other_skills(planned: tuple[Job,
 def test_each_replan_is_another_and_the_same_again(planned: tuple[Job, pl.DataFrame]) -> None:
     job, slots = planned
     left = slots.filter(pl.col("recipe") != "lego")[:200]
-    one, two = (replan(left, job, None, round_) for round_ in (1, 2))
+    one, two = (replan(left, job, NOTHING, round_) for round_ in (1, 2))
     assert not one["skills"].equals(two["skills"])
-    assert replan(left, job, None, 1).equals(one)
+    assert replan(left, job, NOTHING, 1).equals(one)
 
 
 def test_a_replan_stays_on_its_side_of_the_split(planned: tuple[Job, pl.DataFrame]) -> None:
     job, slots = planned
-    again = replan(slots.filter(pl.col("recipe") == "chains"), job, None, 1)
+    again = replan(slots.filter(pl.col("recipe") == "chains"), job, NOTHING, 1)
     for split, skills in again.select(pl.col("split").cast(pl.String), "skills").iter_rows():
         assert {name in held_out() for name in skills} == {split == "heldout"}
 

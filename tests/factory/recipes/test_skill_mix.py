@@ -1,4 +1,4 @@
-"""Skill-Mix as training data: what its gates let through, what rows look like, and how skills and topics are planned."""
+"""Skill-Mix as training data: what its gates let through, what rows look like, how skills and topics are planned."""
 
 from __future__ import annotations
 
@@ -245,13 +245,15 @@ def test_nonsense_that_keeps_the_schemas_ends_in_a_row_or_a_reason(seed: int) ->
     rng = Rng(seed)
     keep = rng.pick(sorted(KEEP))
     talking = talk(params(keep=keep), brief(["metaphor", "red_herring"], "tide pools"), rng)
+    made: Draft | Dropped | None = None
     try:
         asks = next(talking)
         while True:
             schemas = [ask.schema or find_prompt(ask.prompt).head.json_schema for ask in asks]
             asks = talking.send([Reply(parsed=nonsense(schema or {}, rng)) for schema in schemas])
     except StopIteration as end:
-        assert isinstance(end.value, Draft | Dropped)
+        made = end.value
+    assert made is not None
 
 
 # ------------------------------------------------------------------------------------------------------ what is planned

@@ -25,7 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "score": ("factory.cli.score:score", "Score answers to a release's problems."),
     "publish": ("factory.cli.releases:publish", "Put a release into a folder or on the Hub."),
     "pull": ("factory.cli.releases:pull", "Fetch a published release."),
-    "skills": ("factory.cli.skills:skills", "List, show and sample the executable skills."),
+    "skills": ("factory.cli.skills:skills", "Executable skills; language skills: extract, merge, graph."),
     "prompts": ("factory.cli.prompts:prompts", "List and show what is said to a teacher."),
     "teacher": ("factory.cli.teacher:teacher", "Check a teacher model; install vLLM."),
     "student": ("factory.cli.student:student", "Examine a student model."),

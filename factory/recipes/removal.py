@@ -95,16 +95,18 @@ def removal_fault(question: str, said: Mapping[str, Any]) -> str:
 
 
 def _words_fault(said: Mapping[str, Any], question: str) -> str:
-    told, way, known = (
-        {w.casefold() for w in WORD.findall(text)} for text in (said["missing"], said["then"], question)
-    )
-    if not way & known - EMPTY:
+    told, way, known = (_content(text) for text in (said["missing"], said["then"], question))
+    if not way & known:
         return "the way that is told has nothing of the problem in it"
     for name in said["names"]:
-        words = {w.casefold() for w in WORD.findall(name)}
-        if not words - EMPTY or not words <= told & known:
+        words = _content(name)
+        if not words or not words <= told & known:
             return f"the name {name!r} says nothing, or is not of the problem and of what is missing"
     return ""
+
+
+def _content(text: str) -> set[str]:
+    return {word.casefold() for word in WORD.findall(text) if len(word) > 2} - EMPTY
 
 
 def _figures(text: str) -> Counter[str]:
@@ -121,9 +123,7 @@ def example_of(question: str) -> dict[str, Any]:
     """Return a reply that takes the first number out of a problem, for estimates and the teacher that is no model."""
     figure = NUMBER.search(question)
     start, end = figure.span() if figure else (0, 0)
-    names = [
-        word for word in WORD.findall(question[end:] or question) if len(word) > 2 and word.casefold() not in EMPTY
-    ]
+    names = [word for word in WORD.findall(question[end:]) if _content(word)]
     name = names[0] if names else "problem"
     rewritten = f"{question[:start]}some{question[end:]}" if figure else question
     return {
@@ -131,6 +131,6 @@ def example_of(question: str) -> dict[str, Any]:
         "removed": question[start:end],
         "rewritten": rewritten,
         "missing": f"how much is meant before the word {name}",
-        "then": "put it in its place and work the problem out step by step",
+        "then": f"put it before the word {name} and work the problem out step by step",
         "names": [name],
     }

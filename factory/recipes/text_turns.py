@@ -11,10 +11,12 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import polars as pl
+
 from factory.artifacts.digest import Rng
 from factory.gates.judge import failed_points, grade, mark_of, passes
 from factory.gates.rubric import load_rubric
-from factory.gates.text import first_fault
+from factory.gates.text import faults
 from factory.prompts import find_prompt
 from factory.recipes import text_tasks
 from factory.recipes.lists import shipped_list
@@ -189,12 +191,20 @@ def answered(work: Work, shape: str, rng: Rng) -> Turns[Draft]:
         verifier = {"kind": "abstain", "gold": text, "args": {"names": list(work.names)}}
         if (found := score(text, verifier)).value != 1.0:
             raise Off("gap_named", found.reason)
-    for asked_in in (prompt, work.request):  # words of the text, such as "he refused", must not excuse a refusal
-        fault = first_fault(asked_in, text)
-        if fault and (asked_in is prompt or fault[0] == "no_refusal"):
-            raise Off(*fault)
+    if fault := text_fault(prompt, work.request, text):
+        raise Off(*fault)
     flags = [*work.flags, *(["unanswerable"] if work.lacking else [])]
     return Draft({}, verifier, layout, prompt, "", flags=flags, shape=shape, reasoning=reply.reasoning or "")
+
+
+def text_fault(prompt: str, request: str, reply: str) -> tuple[str, str] | None:
+    """Return (rule, detail) of what the reply's text lacks, before judges are paid for; None where it is sound.
+
+    A refusal is looked for against the request as well: words of the text, such as "he refused", must not excuse it.
+    """
+    found = faults(pl.DataFrame({"prompt": [prompt, request], "response": [reply, reply]})).to_list()
+    broken = [*found[0], *(fault for fault in found[1] if fault["code"] == "no_refusal")]
+    return (broken[0]["code"], broken[0]["detail"]) if broken else None
 
 
 def graded(work: Work, answer: str, votes: int) -> Turns[tuple[Grade, ...]]:

@@ -24,7 +24,6 @@ from factory.skills.language.skill import FIELDS, LanguageSkill
 from schemas.columns import REASONS
 from schemas.skills import RAW_SKILLS, SKILL_BANK
 
-
 NEVER = 2.0  # a cosine that no two skills have: only spellings are merged
 LARGEST = 1 / 3  # of a list: a family beyond it stays in train
 

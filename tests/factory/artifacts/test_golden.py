@@ -18,7 +18,7 @@ import numpy.typing as npt
 import orjson
 import polars as pl
 import pytest
-from by_example import make
+from by_example import ALL_SOURCES, make, skills_and_parents, sources_of
 
 from factory.artifacts.digest import Rng, canonical_json, row_rng, text_digest
 from factory.artifacts.stage import Stage, apply
@@ -37,7 +37,6 @@ from factory.recipes.recipe import (
     Ask,
     Brief,
     Cell,
-    Demand,
     Draft,
     Dropped,
     Plan,
@@ -170,7 +169,7 @@ def test_the_talk_is_the_one_on_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RECIPES, "toy", replace(TOY, draw=None, talk=toy_talk))  # type: ignore[misc]
     slots = [
         {"id": f"0/x/train/{i}", "slot": i, "entry": 0, "recipe": "toy", "cell": "x", "replan": 0, "level": i % 3 + 1,
-         "split": "train", "skills": ["toy"], "parents": []}
+         "split": "train", "skills": ["toy"], "parents": [], "pair": ""}
         for i in range(6)
     ]  # fmt: skip
     params = {"name": "golden", "seed": 3, "attempt": 2, "entries": [{"recipe": "toy", "share": 1.0}]}
@@ -243,12 +242,12 @@ def entry_of(recipe: str, **settings: object) -> RecipeParams:
 
 
 def five_slots(recipe: str, params: RecipeParams) -> Iterator[dict[str, Any]]:
-    """Yield the level, split and skills of five slots: from every cell in turn, the last one held out if it can be."""
+    """Yield five slots as their recipe sees them: of every cell in turn, the last one held out if it can be."""
     cells = RECIPES[recipe].cells(params)
     for i in range(5):
         cell, split = cells[i % len(cells)], "heldout" if i == 4 and params.heldout else "train"
-        planned = RECIPES[recipe].assign(params, Demand(cell, split, 1, i, f"golden/{i}")).skills.to_list()
-        yield {"level": cell.level, "split": split, "skills": planned[0]}
+        [(skills, parents)] = skills_and_parents(recipe, params, cell, split, 1, i, f"golden/{i}")
+        yield {"level": cell.level, "split": split, "skills": skills, "parents": parents, "cell": cell.name}
 
 
 @pytest.mark.parametrize("recipe", sorted(RECIPES))
@@ -257,7 +256,7 @@ def test_five_draws_of_a_recipe_are_those_on_file(recipe: str) -> None:
     if WRITING:
         write(name, slots=[*five_slots(recipe, params)])
     drafts = [
-        make(recipe, params, Brief(**slot, parents=[]), row_rng(5, "golden", str(i)))
+        make(recipe, params, Brief(**slot, sources=sources_of(recipe)), row_rng(5, "golden", str(i)))
         for i, slot in enumerate(on_file(name)["slots"])
     ]
     check_drafts(name, recipe, drafts)
@@ -284,7 +283,7 @@ def test_five_chains_of_seeds_are_those_on_file() -> None:
 def check_drafts(name: str, recipe: str, drafts: Sequence[Draft | Dropped]) -> None:
     made = [draft for draft in drafts if isinstance(draft, Draft)]
     assert len(made) >= 3
-    versions = {f"recipe {recipe}": RECIPES[recipe].version, **skills_of([draft.tree for draft in made])}
+    versions = {f"recipe {recipe}": RECIPES[recipe].version, **skills_of([draft.tree for draft in made if draft.tree])}
     blame = f"the version of the recipe {recipe} (or of the skill that changed)"
     check(name, blame, versions, [asdict(draft) for draft in drafts])
 
@@ -323,4 +322,4 @@ def test_the_plan_is_the_one_on_file() -> None:
     versions: dict[str, object] = {f"recipe {name}": RECIPES[name].version for name in sorted(RECIPES)}
     versions |= {"plan": PLAN_VERSION, "skill library": Library().identity}
     blame = "PLAN_VERSION (or the version of the recipe whose plan changed)"
-    check("plan", blame, versions, told(plan(job, NOTHING)))
+    check("plan", blame, versions, told(plan(job, ALL_SOURCES)))

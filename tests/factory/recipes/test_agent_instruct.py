@@ -230,7 +230,7 @@ def test_a_refused_refinement_leaves_the_first_request() -> None:
 def test_rejects_name_what_was_wrong() -> None:
     made = case_of("the retold document has a date of its own").made
     assert isinstance(made, Dropped)
-    assert "14, 2023" in made.detail
+    assert "2023" in made.detail
 
 
 @pytest.mark.parametrize("rounds", [0, 1, 2])
@@ -251,7 +251,7 @@ def test_an_unanswerable_request_loses_its_answer_in_the_last_round(rounds: int)
 
 
 @given(st.integers(0, 2**32), st.sampled_from(sorted(leaves())), st.integers(1, 2))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_a_request_never_grows_beyond_twice_its_first_length_and_200_characters(
     seed: int, leaf: str, rounds: int
 ) -> None:
@@ -266,6 +266,12 @@ def test_a_request_never_grows_beyond_twice_its_first_length_and_200_characters(
     first = len(asked[0].inputs["request"])
     answers = held.asked(text_turns.ANSWER)
     assert all(len(ask.inputs["request"]) <= 2 * first + 200 for ask in [*asked, *answers])
+
+
+@pytest.fixture
+def no_text_rules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leaves out the rules of texts, which take most of a conversation's time and have tests of their own."""
+    monkeypatch.setattr(text_turns, "text_fault", lambda prompt, request, reply: None)
 
 
 # ------------------------------------------------------------------------------------------------------------ the plan
@@ -322,6 +328,7 @@ def test_a_split_without_documents_plans_nothing() -> None:
     assert len(found.skills) == 0
 
 
+@pytest.mark.usefixtures("no_text_rules")
 def test_about_the_wanted_share_of_questions_is_unanswerable_and_no_edit_is() -> None:
     def share(leaf: str, n: int) -> float:
         slots = (hold(params(as_is=1), brief(leaf, "scene-night-train"), Rng(i), reply_of).draft for i in range(n))
@@ -362,14 +369,20 @@ def test_wrong_params_are_refused_with_a_remedy(said: dict[str, Any], told: str)
 # ------------------------------------------------------------------------------------------------- examples, nonsense
 
 
-@pytest.mark.parametrize("document", sorted(SHELF.documents))
-def test_examples_make_accepted_rows_for_every_kind_and_no_prompt_twice(document: str) -> None:
-    prompts = set()
-    for i, leaf in enumerate(leaves()):
-        held = hold(params(), brief(leaf, document), Rng(1000 + i), reply_of)
+def test_examples_make_accepted_rows_and_no_prompt_twice() -> None:
+    prompts, documents = set(), sorted(SHELF.documents)
+    kinds = list(leaves())[::3]
+    for i, leaf in enumerate(kinds):
+        held = hold(params(), brief(leaf, documents[i % len(documents)]), Rng(1000 + i), reply_of)
         assert held.end == "accepted", (leaf, held.made)
         prompts.add(held.draft.prompt)
-    assert len(prompts) == len(leaves())
+    assert len(prompts) == len(kinds)
+
+
+@pytest.mark.usefixtures("no_text_rules")
+def test_one_document_gives_every_kind_a_prompt_of_its_own() -> None:
+    made = [hold(params(), brief(leaf, "faq-pool"), Rng(i), reply_of).draft for i, leaf in enumerate(leaves())]
+    assert len({draft.prompt for draft in made}) == len(leaves())
 
 
 def test_the_recipe_is_registered_and_makes_rows_by_example() -> None:
@@ -385,7 +398,7 @@ def test_the_same_slot_makes_the_same_row() -> None:
 
 
 @given(st.integers(0, 2**32), st.sampled_from(sorted(leaves())))
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_nonsense_that_keeps_the_schemas_never_crashes(seed: int, leaf: str) -> None:
     rng = Rng(seed)
 
@@ -403,14 +416,14 @@ def test_nonsense_that_keeps_the_schemas_never_crashes(seed: int, leaf: str) -> 
 def test_failed_replies_at_any_turn_end_the_row_with_their_kind(place: str) -> None:
     turns = len(hold(params(as_is=0), brief("tone", "faq-pool"), Rng(2), reply_of).asks) - 3
     for n in range(turns):
-        count = iter(range(99))
-        held = hold(
-            params(as_is=0),
-            brief("tone", "faq-pool"),
-            Rng(2),
-            lambda ask, n=n, count=count: no_reply(place, "x") if next(count) == n else reply_of(ask),
-        )
+        held = hold(params(as_is=0), brief("tone", "faq-pool"), Rng(2), failing(place, n))
         assert held.end == place
+
+
+def failing(kind: str, at: int) -> Callable[[Ask], Reply]:
+    """Return replies by example, of which one fails."""
+    count = iter(range(99))
+    return lambda ask: no_reply(kind, "x") if next(count) == at else reply_of(ask)
 
 
 def test_schemas_made_while_asking_are_bounded_and_offer_the_named_goals() -> None:
@@ -453,7 +466,7 @@ def test_a_name_of_the_gap_counts_by_whole_words_whatever_its_case() -> None:
 
 
 def test_the_shipped_job_plans_five_rows_of_each_kind_on_the_shipped_documents() -> None:
-    job = parse_job(SHIPPED / "agent-instruct.yaml").job
+    job = parse_job(yaml.safe_load((SHIPPED / "agent-instruct.yaml").read_text(encoding="utf-8")), "the job")
     slots = plan(job, Sources(documents=SHELF))
     counts = Counter(slots["cell"].to_list())
     assert slots.height == job.rows == 120

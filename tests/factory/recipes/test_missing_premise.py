@@ -273,6 +273,6 @@ def test_nonsense_of_the_right_form_never_crashes(seed: int) -> None:
 
 def test_a_number_that_stands_twice_may_stay_once() -> None:
     said = {"removed": "3 red", "rewritten": "Take pens and 3 blue pens. How many?", "names": ["pens"]}
-    said |= {"missing": "how many red pens", "then": "add the 3"}
+    said |= {"missing": "how many red pens", "then": "add the 3 blue pens"}
     assert removal_fault("Take 3 red pens and 3 blue pens. How many?", said) == ""
     assert removal_fault("Take 3 red pens and 4 blue pens. How many?", said) != ""

@@ -8,17 +8,16 @@ say point by point whether the row is what it should be; the paper takes the tea
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
 from factory.gates.judge import PROMPTS as GRADING
-from factory.gates.judge import failed_points, grade, mark_of, passes
+from factory.gates.judge import judged, mark_of, prompt_and_response
 from factory.gates.rubric import Rubric, load_rubric
 from factory.gates.text import first_fault
-from factory.recipes.lists import shipped_list
+from factory.recipes.lists import QueryType, query_types, shipped_list
 from factory.recipes.mixing import mixed_skills
 from factory.recipes.recipe import Ask, Brief, Cell, Demand, Draft, Dropped, Plan, Recipe, RecipeParams, Talk
 from factory.skills.language.skill import LanguageSkill
@@ -29,16 +28,6 @@ RUBRIC = "instruction-response"
 LONG = Sampling(max_tokens=4096)
 
 
-class QueryType(BaseModel):
-    """A kind of request, as prompts tell of it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: str = Field(min_length=1, max_length=60)
-    definition: str = Field(max_length=600)
-    examples: tuple[str, ...] = Field(default=(), max_length=4)
-
-
 class InstructSkillMixParams(RecipeParams):
     """What a job may say of Instruct-SkillMix."""
 
@@ -46,7 +35,6 @@ class InstructSkillMixParams(RecipeParams):
     k: tuple[int, ...] = Field(default=(2,), min_length=1, description="How many skills a row combines: 1, 2 and 3.")
     votes: int = Field(default=3, ge=0, le=9, description="Judges' votes on each row; 0 takes the editor's word.")
     critics: int = Field(default=1, ge=0, le=2, description="Rounds of criticism and editing.")
-
     query_types: tuple[QueryType, ...] | None = Field(
         default=None, min_length=1, description="{name, definition, examples} each; default: the 16 shipped ones."
     )
@@ -59,24 +47,9 @@ class InstructSkillMixParams(RecipeParams):
         return k
 
 
-class Pair(NamedTuple):
-    """An instruction and its response, and which turn wrote them."""
-
-    instruction: str
-    response: str
-    turn: str
-    reasoning: str
-
-
-def query_types(params: InstructSkillMixParams) -> dict[str, dict[str, Any]]:
-    """Return the query types by name, each as prompts are told of it."""
-    given = [one.model_dump() for one in params.query_types or ()] or shipped_list("query-types")["query_types"]
-    return {entry["name"]: {**entry, "name": entry["name"].replace("_", " ")} for entry in given}
-
-
 def cells(params: InstructSkillMixParams) -> list[Cell]:
     """Return one cell for each k and query type: their quotas are exact."""
-    return [Cell(f"k={k}, {name}", k, name) for k in params.k for name in query_types(params)]
+    return [Cell(f"k={k}, {name}", k, name) for k in params.k for name in query_types(params.query_types)]
 
 
 def assign(params: InstructSkillMixParams, demand: Demand) -> Plan:
@@ -85,68 +58,59 @@ def assign(params: InstructSkillMixParams, demand: Demand) -> Plan:
 
 
 def talk(params: InstructSkillMixParams, brief: Brief, rng: Rng) -> Talk:
-    """Have a pair written, criticised and edited; Dropped when none is complete or the judges find a point unmet."""
+    """Have a pair written, criticised, edited and judged; Dropped when none is complete or a point is not met."""
     pool = brief.sources.skills
     assert pool is not None
     skills = [pool.get(name) for name in brief.skills]
+    written = _written(params, brief, skills, rng)
+    if not params.votes:
+        return (yield from written)
+    asked = {"skills": "\n".join(f"- {skill.said}" for skill in skills)}
+    return (
+        yield from judged(written, load_rubric(RUBRIC), lambda draft: asked | prompt_and_response(draft), params.votes)
+    )
+
+
+def _written(params: InstructSkillMixParams, brief: Brief, skills: Sequence[LanguageSkill], rng: Rng) -> Talk:
+    """Have a pair written, criticised and edited; the last complete turn is the row."""
     kind = brief.cell.partition(", ")[2]
-    about = {"skills": told(skills), "query_type": query_types(params)[kind]}
+    told = [{"name": s.label, "definition": s.definition, "positive": s.positive} for s in skills]
+    about = {"skills": told, "query_type": query_types(params.query_types)[kind]}
     situation = shipped_list("situations")
     drawn = {one: rng.pick(situation[many]) for one, many in SITUATION.items()}
-    (reply,) = yield [Ask(AUTHOR, {**about, **drawn}, example_of(skills, kind, drawn), sampling=LONG)]
-    pair = pair_of(reply, "author")
-    if pair is None:
-        reply.need()  # raises: its failure is the reason
-        return Dropped("complete_turn", "the author's reply has no instruction or no response")
+    (first,) = yield [Ask(AUTHOR, {**about, **drawn}, example_of(skills, kind, drawn), sampling=LONG)]
+    first.need()
+    last = first
     for _ in range(params.critics):
-        pair = yield from _edited(pair, about)
-    if pair.turn == "author" and (fault := first_fault(pair.instruction, pair.response)):
+        last = yield from _edited(last, about)
+    instruction, response = said(last)
+    if last is first and (fault := first_fault(instruction, response)):
         return Dropped(*fault)  # before any vote is paid for; an edited pair was looked at
-    verifier = {"kind": "rubric", "gold": pair.response, "args": {"rubric": RUBRIC}}
-    flags = [] if pair.turn == "editor" or not params.critics else ["unedited"]
-    shape = "+".join(sorted(brief.skills))
-    draft = Draft({}, verifier, kind, pair.instruction, "", flags=flags, shape=shape, reasoning=pair.reasoning)
-    return draft if not params.votes else (yield from _judged(draft, skills, params.votes))
+    verifier = {"kind": "rubric", "gold": response, "args": {"rubric": RUBRIC}}
+    flags = ["unedited"] if params.critics and last is first else []
+    shape, reasoning = "+".join(sorted(brief.skills)), last.reasoning or ""
+    return Draft({}, verifier, kind, instruction, "", flags=flags, shape=shape, reasoning=reasoning)
 
 
 SITUATION = {"person": "people", "moment": "moments", "shape": "shapes", "register": "registers"}
 
 
-def told(skills: Sequence[LanguageSkill]) -> list[dict[str, str]]:
-    """Return skills as prompts are given them."""
-    return [{"name": s.label, "definition": s.definition, "positive": s.positive} for s in skills]
+def said(reply: Reply) -> tuple[str, str]:
+    """Return the instruction and the response of a complete turn."""
+    return reply.parsed["instruction"].strip(), reply.parsed["response"].strip()
 
 
-def _edited(pair: Pair, about: Mapping[str, Any]) -> Generator[list[Ask], list[Reply], Pair]:
-    """Return the pair after a criticism and its editing, or as it was where either gave nothing complete."""
-    given = {**about, "instruction": pair.instruction, "response": pair.response}
-    given["mark"] = mark_of([pair.instruction, pair.response])
+def _edited(last: Reply, about: Mapping[str, Any]) -> Generator[list[Ask], list[Reply], Reply]:
+    """Return the reply with the edited pair, or the last one where criticism or editing gave nothing complete."""
+    instruction, response = said(last)
+    same = {"instruction": instruction, "response": response}
+    given = {**about, **same, "mark": mark_of([instruction, response])}
     example = {"strengths": "It is particular.", "faults": [], "skills_missing": []}
-    (reply,) = yield [Ask(CRITIC, given, example, sampling=Sampling(max_tokens=2048))]
-    if reply.failure:
-        return pair
-    same = {"instruction": pair.instruction, "response": pair.response}
-    (edited,) = yield [Ask(EDITOR, {**given, **reply.parsed}, same, sampling=LONG)]
-    better = pair_of(edited, "editor")
-    return pair if better is None or first_fault(better.instruction, better.response) else better
-
-
-def pair_of(reply: Reply, turn: str) -> Pair | None:
-    """Return the pair of a complete turn; None where the reply failed or a part is empty."""
-    if reply.failure or not isinstance(reply.parsed, dict):
-        return None
-    instruction, response = (str(reply.parsed[part]).strip() for part in ("instruction", "response"))
-    return Pair(instruction, response, turn, reply.reasoning or "") if instruction and response else None
-
-
-def _judged(draft: Draft, skills: Sequence[LanguageSkill], votes: int) -> Talk:
-    rubric = load_rubric(RUBRIC)
-    asked = "\n".join(f"- {skill.said}" for skill in skills)
-    inputs = {"skills": asked, "instruction": draft.prompt, "response": draft.verifier["gold"]}
-    grades = yield from grade(rubric, inputs, votes)
-    if passed := passes(rubric, grades):
-        return replace(draft, grades=grades)
-    return Dropped("undecided" if passed is None else "rubric_met", failed_points(rubric, grades))
+    (critic,) = yield [Ask(CRITIC, given, example, sampling=Sampling(max_tokens=2048))]
+    if critic.failure:
+        return last
+    (editor,) = yield [Ask(EDITOR, {**given, **critic.parsed}, same, sampling=LONG)]
+    return last if editor.failure or first_fault(*said(editor)) else editor
 
 
 def example_of(skills: Sequence[LanguageSkill], kind: str, drawn: Mapping[str, str]) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, Field
 
 from factory.prompts import prompts_folder
 
@@ -15,3 +17,19 @@ def shipped_list(name: str) -> dict[str, Any]:
     """Return a shipped list as it stands in its file: a mapping with `version` and the entries under their name."""
     found: dict[str, Any] = yaml.safe_load((prompts_folder() / "lists" / f"{name}.yaml").read_text(encoding="utf-8"))
     return found
+
+
+class QueryType(BaseModel):
+    """A kind of request, as prompts tell of it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=60)
+    definition: str = Field(max_length=600)
+    examples: tuple[str, ...] = Field(default=(), max_length=4)
+
+
+def query_types(given: Sequence[QueryType] | None) -> dict[str, dict[str, Any]]:
+    """Return the query types by name, each as prompts are told of it; without any given, the shipped ones."""
+    found = [one.model_dump() for one in given or ()] or shipped_list("query-types")["query_types"]
+    return {entry["name"]: {**entry, "name": entry["name"].replace("_", " ")} for entry in found}

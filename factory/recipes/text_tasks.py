@@ -26,6 +26,7 @@ PROSE = (
     "argument_passage",
     "meeting_transcript",
 )
+TELLING = ("literal", "inference", "comparison", "quantitative", "application")  # groups of questions for facts
 FORMS_OF: Mapping[str, tuple[str, ...]] = {"argument": ARGUES, "quantitative": COUNTS}
 
 
@@ -46,8 +47,8 @@ class Leaf:
 
     @property
     def may_lack(self) -> bool:
-        """Return whether its requests can be made unanswerable: a question about what a text tells can."""
-        return self.task == "reading" and self.group != "reflection"
+        """Return whether its requests can be made unanswerable: questions about what a text tells can."""
+        return self.task == "reading" and self.group in TELLING
 
     @property
     def forms(self) -> tuple[str, ...]:

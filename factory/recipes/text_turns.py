@@ -34,7 +34,8 @@ LENGTHS = {"reading": 1_200, "editing": 700}  # characters of a first request
 GROWTH, MORE = 2, 200  # a refined request has at most so many times the first one's characters, and so many more
 LONGEST = 8_000  # characters of a row's prompt
 OFFERED = 3  # ways to refine that a suggester chooses among
-LONG = Sampling(max_tokens=3_000)
+LONG = Sampling(max_tokens=4_096)
+EXACT = Sampling(temperature=0.7, max_tokens=4_096)  # of what a row's reader gets
 
 T = TypeVar("T")
 Turns = Generator[list[Ask], list[Reply], T]
@@ -78,7 +79,7 @@ def passage_of(document: Document, form: str) -> Turns[str]:
     example = {"facts": ["What it says."], "passage": document.text}
     (reply,) = yield [Ask(TRANSFORM, {**given, "form": _with_article(form), "asks": asks}, example, sampling=LONG)]
     passage = str(reply.need()["passage"]).strip()
-    if added := text_tasks.added_numbers(passage, document.text):
+    if added := text_tasks.added_numbers(passage, f"{document.title}\n{document.text}"):
         raise Off("facts_kept", f"the {form} has {', '.join(added[:5])}, which the document has not")
     return passage
 
@@ -181,9 +182,9 @@ def answered(work: Work, shape: str, rng: Rng) -> Turns[Draft]:
     if len(prompt) > LONGEST:
         raise Off("prompt_length", f"{len(prompt)} characters")
     if work.lacking:
-        ask = Ask(ABSTAIN, work.inputs(missing=list(work.names)), _abstain_example(work))
+        ask = Ask(ABSTAIN, work.inputs(missing=list(work.names)), _abstain_example(work), sampling=EXACT)
     else:
-        ask = Ask(ANSWER, work.inputs(reply_form=work.reply_form), _answer_example(work), sampling=LONG)
+        ask = Ask(ANSWER, work.inputs(reply_form=work.reply_form), _answer_example(work), sampling=EXACT)
     (reply,) = yield [ask]
     text = str(reply.need()).strip()
     verifier: dict[str, Any] = {"kind": "rubric", "gold": text, "args": {"rubric": RUBRIC}}

@@ -337,6 +337,7 @@ def test_about_the_wanted_share_of_questions_is_unanswerable_and_no_edit_is() ->
     assert 0.05 < share("stated_fact", 120) < 0.3
     assert share("formalise", 20) == 0
     assert share("answerable_or_not", 20) == 0
+    assert share("two_level_outline", 20) == 0
 
 
 def test_requests_about_arguments_get_texts_that_argue() -> None:

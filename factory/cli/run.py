@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,8 +61,21 @@ def _sum_up(built: Built) -> None:
     took = "everything was there already" if cached else f"{built.rows / built.seconds:,.0f} rows/s"
     say(f"release  {built.release}")
     say(f"rows     {built.rows:,} in {built.seconds:.1f} s ({took})")
+    for line in judging_lines(built.judging or {}):
+        say(line)
     say(f"load     {load_line(str(built.release.absolute()), built.release)}")
     say(f"look     factory card {built.release}")
+
+
+def judging_lines(judging: Mapping[str, Any]) -> Iterator[str]:
+    """Yield how each judge did on gold rows, and what moved since the last run by more than chance."""
+    for told in judging.get("gold_rows", ()):
+        for s in told["judges"]:
+            void = f"; its votes are void: {s['void']}" if s["void"] else ""
+            yield f"judge    {s['judge']}: {s['right']} of {s['given']} gold verdicts right ({told['rubric']}){void}"
+    for moved in judging.get("drift", ()):
+        if moved["flagged"]:
+            yield f"drift    {moved['what']} ({moved['rubric']}): {moved['before']:.0%} before, {moved['now']:.0%} now"
 
 
 @contextmanager

@@ -44,9 +44,10 @@ class SkillSource(Strict):
     )
     domain: str | None = Field(default=None, max_length=200, description="What skills are to be thought up about.")
     rows: str | None = Field(default=None, description="A dataset whose instructions are labelled with skills.")
-    column: str = Field(default="instruction", description="With rows: the column of the instructions.")
+    documents: str | None = Field(default=None, description="Documents (folder, file or table) to find skills in.")
+    column: str | None = Field(default=None, description="Of a table: the column; default instruction, or text.")
     topics: int = Field(default=12, ge=1, le=200, description="With domain: how many topics at most.")
-    max_rows: int = Field(default=500, ge=1, le=100_000, description="With rows: how many are labelled at most.")
+    max_rows: int = Field(default=500, ge=1, le=100_000, description="Rows or passages labelled at most.")
     similarity: float | None = Field(
         default=None,
         gt=0,
@@ -58,15 +59,15 @@ class SkillSource(Strict):
 
     @model_validator(mode="after")
     def _one(self) -> SkillSource:
-        given = [name for name in ("path", "domain", "rows") if getattr(self, name)]
+        given = [name for name in ("path", "domain", "rows", "documents") if getattr(self, name)]
         if len(given) > 1:
-            raise ValueError(f"give one of path, domain and rows; found {' and '.join(given)}")
+            raise ValueError(f"give one of path, domain, rows and documents; found {' and '.join(given)}")
         return self
 
     @property
     def asks(self) -> bool:
         """Return whether a teacher finds the skills."""
-        return bool(self.domain or self.rows)
+        return bool(self.domain or self.rows or self.documents)
 
 
 class DocumentSource(Strict):

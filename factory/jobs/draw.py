@@ -26,6 +26,7 @@ MADE = (
 
 @cache
 def params_of(entry: bytes) -> RecipeParams:
+    """Return the params of a line of `recipes`, from its canonical JSON."""
     raw = orjson.loads(entry)
     return RECIPES[raw["recipe"]].params.model_validate(raw)
 

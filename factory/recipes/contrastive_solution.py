@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Literal
+from zlib import crc32
 
 from pydantic import Field, field_validator
 
@@ -37,6 +38,7 @@ from factory.recipes.recipe import (
 )
 from factory.recipes.rephrased import steps_of
 from factory.score import score, wrong_answers
+from factory.skills.tree import evaluate, input_matters
 from factory.teacher.protocol import Reply, Sampling
 
 ATTEMPT, WRITE = "contrastive-solution/attempt.v1", "contrastive-solution/write.v1"
@@ -81,6 +83,8 @@ def talk(params: ContrastiveSolutionParams, brief: Brief, rng: Rng) -> Talk:
     drawn = chains.draw(chain_params(params), brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
+    if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
+        return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     attempts = yield [
         Ask(ATTEMPT, {"problem": drawn.prompt}, _example(drawn, i + 1 < params.rollouts), repeat=i, sampling=ROLLOUT)
         for i in range(params.rollouts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from factory.recipes.agent_instruct import AGENT_INSTRUCT
+from factory.recipes.answers import ANSWERS
 from factory.recipes.chains import CHAINS
 from factory.recipes.contrastive_solution import CONTRASTIVE_SOLUTION
 from factory.recipes.countdown import COUNTDOWN
@@ -33,5 +34,6 @@ RECIPES: Mapping[str, Recipe] = {
         MISSING_PREMISE,
         CONTRASTIVE_SOLUTION,
         SKILL_TRACES,
+        ANSWERS,
     )
 }

@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
+from zlib import crc32
 
 from pydantic import Field, field_validator
 
@@ -36,7 +37,7 @@ from factory.recipes.recipe import (
 )
 from factory.recipes.trace_checks import closed_list, label, schema_of, trace_fault
 from factory.skills.library import OPERATIONS
-from factory.skills.tree import evaluate, nodes
+from factory.skills.tree import evaluate, input_matters, nodes
 from factory.teacher.protocol import Sampling
 
 TRACE = "skill-traces/trace.v1"
@@ -83,6 +84,8 @@ def talk(params: SkillTracesParams, brief: Brief, rng: Rng) -> Talk:
     drawn = chains.draw(chain_params(params), replace(brief, sources=NOTHING), rng)
     if isinstance(drawn, Dropped):
         return drawn
+    if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
+        return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     listed = closed_list(brief, params.distractors, rng)
     shown, naming, heading = rng.chance(params.show_skills), rng.pick(NAMING), rng.pick(LISTED)
     told = [{"name": label(skill), "about": skill.about} for skill in listed]

@@ -16,7 +16,7 @@ import polars as pl
 from factory.artifacts.digest import Rng
 from factory.gates.judge import failed_points, grade, mark_of, passes
 from factory.gates.rubric import load_rubric
-from factory.gates.text import faults
+from factory.gates.text import RULES
 from factory.prompts import find_prompt
 from factory.recipes import text_tasks
 from factory.recipes.lists import shipped_list
@@ -134,10 +134,11 @@ def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
     stays, with a flag. Where it shall not, nothing is left to stay.
     """
     goals = rng.sample(text_tasks.refinements(work.leaf, removes), OFFERED)
-    told = [{"name": goal["name"], "asks": goal["asks"]} for goal in goals]
-    example = {"weakness": "One sentence is enough.", "goal": goals[0]["name"], "plan": "Ask for one thing more."}
-    schema = _with_choice(SUGGEST, "goal", [goal["name"] for goal in goals])
-    (reply,) = yield [Ask(SUGGEST, work.inputs(goals=told), example, sampling=LONG, schema=schema)]
+    names = [goal["name"] for goal in goals]
+    example = {"weakness": "One sentence is enough.", "goal": names[0], "plan": "Ask for one thing more."}
+    given = work.inputs(goals=names, asks=[goal["asks"] for goal in goals])
+    schema = _with_choice(SUGGEST, "goal", names)
+    (reply,) = yield [Ask(SUGGEST, given, example, sampling=LONG, schema=schema)]
     chosen = reply.need()
     goal = next(goal for goal in goals if goal["name"] == chosen["goal"])
     given = work.inputs(asks=goal["asks"], plan=chosen["plan"], removes=removes, most=work.most)
@@ -148,10 +149,10 @@ def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
         if removes:
             raise Off(*fault)
         return replace(work, flags=(*work.flags, "refinement_refused"))
-    names = tuple(text_tasks.names_of(said["missing"], work.text)) if removes else ()
-    if removes and not names:
+    gap = tuple(text_tasks.names_of(said["missing"], work.text)) if removes else ()
+    if removes and not gap:
         raise Off("missing_is_named", f"the text has what is said to be missing: {'; '.join(said['missing'])}")
-    better = replace(work, request=request, reply_form=said["reply_form"], names=names)
+    better = replace(work, request=request, reply_form=said["reply_form"], names=gap)
     _check_words(better)
     if work.leaf.task == "reading":
         _check_evidence(said["evidence"], work.text, least=0 if removes else 1)
@@ -182,30 +183,31 @@ def answered(work: Work, shape: str, rng: Rng) -> Turns[Draft]:
     if len(prompt) > LONGEST:
         raise Off("prompt_length", f"{len(prompt)} characters")
     if work.lacking:
-        ask = Ask(ABSTAIN, work.inputs(missing=list(work.names)), _abstain_example(work), sampling=EXACT)
+        ask = Ask(ABSTAIN, work.inputs(names=list(work.names)), _abstain_example(work), sampling=EXACT)
     else:
         ask = Ask(ANSWER, work.inputs(reply_form=work.reply_form), _answer_example(work), sampling=EXACT)
     (reply,) = yield [ask]
     text = str(reply.need()).strip()
+    if not text:
+        raise Off("response_present", "no text")
     verifier: dict[str, Any] = {"kind": "rubric", "gold": text, "args": {"rubric": RUBRIC}}
     if work.lacking:
         verifier = {"kind": "abstain", "gold": text, "args": {"names": list(work.names)}}
         if (found := score(text, verifier)).value != 1.0:
             raise Off("gap_named", found.reason)
-    if fault := text_fault(prompt, work.request, text):
-        raise Off(*fault)
+    if refuses(work.request, text):
+        raise Off("no_refusal", text[:80])
     flags = [*work.flags, *(["unanswerable"] if work.lacking else [])]
     return Draft({}, verifier, layout, prompt, "", flags=flags, shape=shape, reasoning=reply.reasoning or "")
 
 
-def text_fault(prompt: str, request: str, reply: str) -> tuple[str, str] | None:
-    """Return (rule, detail) of what the reply's text lacks, before judges are paid for; None where it is sound.
+def refuses(request: str, reply: str) -> bool:
+    """Return whether a reply to a request declines it.
 
-    A refusal is looked for against the request as well: words of the text, such as "he refused", must not excuse it.
+    The rules of texts see the request with its text, where words such as "he refused" would excuse a refusal.
     """
-    found = faults(pl.DataFrame({"prompt": [prompt, request], "response": [reply, reply]})).to_list()
-    broken = [*found[0], *(fault for fault in found[1] if fault["code"] == "no_refusal")]
-    return (broken[0]["code"], broken[0]["detail"]) if broken else None
+    pair = pl.DataFrame({"prompt": [request], "response": [reply]})
+    return not pair.select(RULES["no_refusal"].holds).item()
 
 
 def graded(work: Work, answer: str, votes: int) -> Turns[tuple[Grade, ...]]:

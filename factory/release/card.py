@@ -244,18 +244,30 @@ def _judging(manifest: Mapping[str, Any]) -> str:
     if manifest["grades"]:
         given = [
             (g["point"], g["rows"], "none" if g["mean"] is None else f"{g['mean']:.1%}", g["undecided"])
-            for g in manifest["grades"][:MOST_POINTS]
+            for g in _folded(manifest["grades"])[:MOST_POINTS]
         ]
         parts.append(
             "Points of the rows that stayed, by majority of independent votes (`lineage` holds every vote and their agreement):"
             f"\n\n{_table(('point', 'rows', 'met', 'no verdict'), given)}"
         )
-        if len(manifest["grades"]) > MOST_POINTS:
-            parts.append(f"and {len(manifest['grades']) - MOST_POINTS} more points (`grades` of the manifest).")
     return "\n\n".join(parts)
 
 
-MOST_POINTS = 20  # skill-mix has one for each skill
+MOST_POINTS = 20
+SHOWS = "shows_"  # a point that there is one of for each skill
+
+
+def _folded(grades: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the points, those of single skills together as one line: there are as many as skills."""
+    of_skills = [g for g in grades if g["point"].startswith(SHOWS)]
+    if len(of_skills) < 2:
+        return list(grades)
+    rows = sum(g["rows"] for g in of_skills)
+    met = sum(g["rows"] * g["mean"] for g in of_skills if g["mean"] is not None)
+    name = f"{SHOWS}<skill>, {len(of_skills)} skills"
+    one = {"point": name, "rows": rows, "mean": met / rows if rows else None}
+    one |= {"undecided": sum(g["undecided"] for g in of_skills)}
+    return [one, *(g for g in grades if not g["point"].startswith(SHOWS))]
 
 
 def _standing(standing: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -14,13 +15,18 @@ from pydantic import ValidationError
 
 from factory.artifacts.digest import row_rng
 from factory.errors import UserError
-from factory.jobs.model import parse_job
+from factory.jobs.build import run_build
+from factory.jobs.draw import problem_digest
+from factory.jobs.engine import InProcess
+from factory.jobs.model import Job, JobFile, parse_job
 from factory.jobs.plan import plan, replan
 from factory.jobs.talk import request_of
 from factory.recipes.missing_premise import INTACT, MISSING_PREMISE, MissingPremiseParams, assign, cells, draw, talk
 from factory.recipes.premises import ablations, is_needed
 from factory.recipes.recipe import NOTHING, PREMISE, Ask, Brief, Cell, Demand, Draft, SeedProblem, Sources
 from factory.recipes.removal import ABLATE, removal_fault
+from factory.release.printed_functions import Runner
+from factory.release.stored_rows import judge_row
 from factory.score import score
 from factory.skills.library import OPERATIONS
 from factory.skills.tree import evaluate, leaf, literal, node
@@ -159,11 +165,11 @@ def test_a_value_on_which_nothing_depends_is_not_needed() -> None:
 # --------------------------------------------------------------------------------------------------------------- plan
 
 
-def job_of(rows: int, **said: Any) -> Any:
-    return parse_job(
-        {"kind": "build", "name": "x", "rows": rows, "recipes": [{"recipe": "missing-premise", "share": 1, **said}]},
-        "x",
-    )
+JOB = {"kind": "build", "name": "x", "recipes": [{"recipe": "missing-premise", "share": 1}]}
+
+
+def job_of(rows: int) -> Job:
+    return parse_job({**JOB, "rows": rows}, "x")
 
 
 @pytest.mark.parametrize("rows", [80, 83, 8])
@@ -213,6 +219,50 @@ def test_params_that_contradict_each_other_are_refused() -> None:
     assert again == params(base="problems")
     assert MISSING_PREMISE.converses(params(base="problems"))
     assert not MISSING_PREMISE.converses(params())
+
+
+# ------------------------------------------------------------------------------------------------------------ release
+
+
+def stored(**instead: Any) -> dict[str, Any]:
+    """Return a row of a release without a tree."""
+    prompt = "What is the remainder when B1 is divided by 7?\nEnd with 'Answer:'."
+    gold = "The number B1 is not given, and the remainder depends on it.\nAnswer: cannot be determined"
+    row = {"recipe": "missing-premise", "tree": "", "prompt": prompt, "steps": "", "flags": [PREMISE]}
+    row |= {"verifier": {"kind": "abstain", "gold": gold, "args": '{"names":["B1"]}'}} | instead
+    return row | {"digest": problem_digest("", row["prompt"], row["flags"])}
+
+
+def test_a_release_may_hold_abstentions_without_a_tree_beside_rows_with_one() -> None:
+    assert judge_row(stored(), Runner()) == (["kind_known", "text_sound"], "")
+
+
+@pytest.mark.parametrize(
+    "instead",
+    [
+        {"recipe": "chains"},
+        {"recipe": "contrastive-solution"},
+        {"recipe": "no-such-recipe"},
+        {"flags": []},
+        {"verifier": {"kind": "number", "gold": "7", "args": "{}"}, "steps": "3 + 4 = 7"},
+        {"verifier": {"kind": "rubric", "gold": "Take seven of them.", "args": "{}"}},
+    ],
+)
+def test_no_other_row_without_a_tree_passes_for_one_of_a_recipe_with_trees(instead: dict[str, Any]) -> None:
+    passed, fault = judge_row(stored(**instead), Runner())
+    assert passed == []
+    assert fault.startswith("kind_known: ")
+
+
+def test_a_built_release_holds_whole_pairs_only(tmp_path: Path) -> None:
+    job = parse_job({**JOB, "rows": 24, "mini": {"rows": 0}}, "x")
+    with InProcess(1) as engine:
+        release = run_build(JobFile(job, tmp_path), tmp_path, engine).release
+    rows = pl.concat([pl.read_parquet(path) for path in sorted((release / "lineage").glob("*.parquet"))])
+    kinds = rows.group_by("pair").agg(flags=pl.col("flags").flatten().sort())
+    assert kinds.height == 12
+    assert {tuple(flags) for flags in kinds["flags"].to_list()} == {(PREMISE, INTACT)}
+    assert rows.filter(pl.col("tree") == "")["flags"].to_list() == [[PREMISE]] * 12
 
 
 # ------------------------------------------------------------------------------------------------------ with a teacher

@@ -21,23 +21,23 @@ from factory.skills.tree import edge, evaluate, leaf, node
 from factory.teacher.structured import bounded
 
 HAND = cases_of("skill-traces")
-SKILLS = ["digit_sum", "gcd_with", "base_digits"]
+SKILLS = ["digit_sum", "next_multiple", "base_digits"]
 FIRST = node(OPERATIONS["digit_sum"], {}, leaf(4967, "number"))
-SECOND = node(OPERATIONS["gcd_with"], {"other": 123}, edge("affine", {"a": 3, "b": 4}, FIRST))
+SECOND = node(OPERATIONS["next_multiple"], {"step": 7}, edge("affine", {"a": 3, "b": 4}, FIRST))
 TREE = node(OPERATIONS["base_digits"], {"base": 6}, SECOND)
 PROMPT = """Solve these linked problems in order; later ones use the answers of earlier ones.
 Problem 1. What is the sum of the decimal digits of 4967? Call the answer A1.
-Problem 2. Let B2 be 3 × A1 + 4. What is the greatest common divisor of B2 and 123? Call the answer A2.
+Problem 2. Let B2 be 3 × A1 + 4. Which multiple of 7 is the first one greater than B2? Call the answer A2.
 Problem 3. Write A2 in base 6 and list its digits, most significant first.
 Report only the last answer. Finish with 'Answer:' and then nothing but the answer."""
-CHAIN = Draft(TREE, chains.gold(TREE, [1, 0, 5]), "0.0.0.0", PROMPT, "1. 26\n2. 41\n3. [1, 0, 5]")
+CHAIN = Draft(TREE, chains.gold(TREE, [2, 2, 0]), "0.0.0.0", PROMPT, "1. 26\n2. 84\n3. [2, 2, 0]")
 BRIEF = Brief(3, "train", SKILLS, [])
 
 
 @pytest.fixture
 def one_chain(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every chain is that of the hand-written cases."""
-    assert [evaluate(FIRST), evaluate(SECOND), evaluate(TREE)] == [26, 41, [1, 0, 5]]
+    assert [evaluate(FIRST), evaluate(SECOND), evaluate(TREE)] == [26, 84, [2, 2, 0]]
     monkeypatch.setattr(chains, "draw", lambda params, brief, rng: CHAIN)
 
 
@@ -116,9 +116,9 @@ def test_names_of_skills_are_told_apart_and_schemas_are_bounded() -> None:
 def test_a_skill_outside_of_the_list_is_known_even_without_a_schema() -> None:
     trace = trace_of({})
     assert trace_fault(trace, CHAIN, ["digit sum", "base digits"]) == (
-        "skills_known", "there is no skill 'gcd with' in the list",
+        "skills_known", "there is no skill 'next multiple' in the list",
     )  # fmt: skip
-    assert trace_fault(trace, CHAIN, ["digit sum", "gcd with", "base digits"]) is None
+    assert trace_fault(trace, CHAIN, ["digit sum", "next multiple", "base digits"]) is None
 
 
 def test_a_skill_that_is_used_twice_in_a_row_may_be_told_in_one_run() -> None:

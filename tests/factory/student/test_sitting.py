@@ -13,11 +13,13 @@ import pytest
 from factory.errors import UserError
 from factory.gates.judge import GRADE
 from factory.gates.skill_points import REVISE, WRITE, Points, Task
+from factory.prompts import prompts_folder
 from factory.recipes.recipe import Ask
 from factory.recipes.skill_mix import topics
+from factory.skills.language.lists import read_skills
 from factory.skills.language.skill import LanguageSkill
 from factory.student.results import place_of_results, read_results, write_results
-from factory.student.sitting import Sheet, combinations, names_of, regrade, sit
+from factory.student.sitting import Sheet, combinations, names_of, pool_of, regrade, sit
 from factory.student.together import Asking
 from factory.teacher.protocol import Reply, no_reply
 
@@ -192,3 +194,16 @@ def test_a_file_that_holds_no_results_is_refused(tmp_path: Path, said: str) -> N
     path.write_text(said)
     with pytest.raises(UserError, match=r"skill-mix\.json"):
         read_results(path)
+
+
+# ------------------------------------------------------------------------------------------------------- the real list
+
+
+@pytest.mark.slow
+def test_the_shipped_list_has_enough_heldout_skills_for_six_in_one_text() -> None:
+    listed = read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped")
+    with pool_of(listed, 0.1) as pool:
+        tasks = combinations(pool, "heldout", 6, 20, 0)
+        families = {side: {pool.get(name).family for name in pool.names(side)} for side in ("train", "heldout")}
+    assert all(len({skill.name for skill in task.skills}) == 6 for task in tasks)
+    assert not families["train"] & families["heldout"]

@@ -13,7 +13,7 @@ of a reply and compares it with the gold; it says None, never 0, where the verif
     boolean      true or yes, false or no
     expression   {"numbers": [3, 8], "target": 24}: each number once, + - * / and brackets, any way to the target
     constraints  {"checks": [{"check": NAME, "skill": SKILL, ...}]}: all of CHECKS named; partial credit per skill
-    rubric       a text that judges graded: the gold is one good reply; None for any other that breaks none of {"checks"}
+    rubric       a text that judges graded: the gold is a good reply; None for any other that breaks none of {"checks"}
     abstain      the reply says that something is missing, names one of {"names": [...]}, and gives no answer
 
     python score.py VERIFIERS.jsonl ANSWERS.jsonl     lines {"id", "verifier"} and {"id", "answer"}
@@ -1016,10 +1016,11 @@ def _violations(gold: str, args: Args) -> Iterator[str]:
 
 
 def _check_rubric(text: str, gold: str, args: Args) -> Score:
-    if args.get("checks") and text and (found := _check_constraints(text, text, args)).value != 1.0:
-        return found
-    if not text or text == gold.strip():
-        return _right() if text else _wrong("empty")
+    found = _check_constraints(text, text, args) if args.get("checks") else _right()
+    if not text or found.value != 1.0:
+        return found if text else _wrong("empty")
+    if text == gold.strip():
+        return _right()
     raise Undecided("only a judge can tell what this text is worth")
 
 
@@ -1032,6 +1033,7 @@ _ABSTAINS = re.compile(
     _NOT + r"\b[^.!?\n]{0,80}\b(?:determin|answer|solv|comput|know|say|tell|calculat|work|find|decid|establish|figure)"
     r"|\b(?:not|never|n['’]t)\s+(?:\w+\s+){0,2}(?:given|stated|specified|provided|mentioned|enough|sufficient|defined|said|"
     r"say|state|give|tell|specify|provide|mention|define)\b"
+    r"|\bthere (?:is|was|are|were) (?:no|not)\b"
     r"|\b(?:missing|insufficient|undetermined|indeterminate|unspecified|lacks?|without knowing|no information)\b",
     re.I,
 )

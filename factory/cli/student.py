@@ -22,13 +22,14 @@ from factory.jobs.model import parse_teacher
 from factory.jobs.report import Watcher
 from factory.jobs.talk import Judges
 from factory.prompts import prompts_folder
+from factory.recipes.sampling import Asking
 from factory.recipes.skill_mix import MAX_K
 from factory.selection.embed import require_embed
 from factory.skills.language.lists import SkillList, read_skills
 from factory.student.results import place_of_results, read_results, write_results
 from factory.student.sitting import SPLITS, Sheet, combinations, pool_of, regrade, sit
 from factory.student.skill_mix import Mean, Standing, standings
-from factory.student.together import Asking, seated
+from factory.student.together import seated
 from factory.teacher.model import TeacherSpec, redirected
 from factory.teacher.protocol import JUDGE, Role
 

@@ -129,5 +129,6 @@ AGENT_INSTRUCT = Recipe(
     ),
     needs=("documents",),
     rubrics=rubrics,
+    labels=lambda: {leaf.skill: (leaf.group, leaf.asks) for leaf in leaves().values()},
     depth_is_level=False,
 )

@@ -296,7 +296,8 @@ class Recipe:
 
     It draws a row by program (`draw`) or talks to a teacher (`talk`), with the named files of `prompts`; one that can
     do both says by `talks(params)` which. `gold` is None where rows have no tree. `needs` names the sources it cannot
-    do without; with `twins` it plans pairs that stay or leave together; `rubrics(params)` are those it judges by.
+    do without; with `twins` it plans pairs that stay or leave together; `rubrics(params)` are those it judges by;
+    `labels()` are names in its rows' `skills` that are kinds of tasks, with family and meaning: both splits use them.
     """
 
     name: str
@@ -314,6 +315,7 @@ class Recipe:
     needs: tuple[str, ...] = ()
     twins: bool = False
     rubrics: Callable[[Any], Sequence[Rubric]] | None = None
+    labels: Callable[[], Mapping[str, tuple[str, str]]] | None = None
     depth_is_level: bool = True  # effective depth must equal the slot's level
 
     def converses(self, params: RecipeParams) -> bool:

@@ -37,3 +37,8 @@ RECIPES: Mapping[str, Recipe] = {
         ANSWERS,
     )
 }
+
+
+def task_labels() -> dict[str, tuple[str, str]]:
+    """Return the names that recipes use for kinds of tasks in `skills`, with family and meaning."""
+    return {name: told for recipe in RECIPES.values() if recipe.labels for name, told in recipe.labels().items()}

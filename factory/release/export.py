@@ -20,7 +20,7 @@ from factory.errors import UserError
 from factory.jobs.model import Job
 from factory.jobs.plan import quotas
 from factory.recipes.recipe import SkillPool
-from factory.recipes.registry import RECIPES
+from factory.recipes.registry import RECIPES, task_labels
 from factory.release.card import card
 from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest, verify
 from factory.release.parquet import SplitWriter, write_whole
@@ -219,6 +219,7 @@ def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
     """Return every skill that a row could show: the executable ones, the job's language skills, and patterns."""
     told = {name: bank.get(name) for split in SPLITS for name in bank.names(split)} if bank else {}
     rows: list[tuple[Any, ...]] = []
+    labels = task_labels()
     library = set(SKILLS) if not told or any(name in SKILLS for name in tally.skills) else set()
     for name in sorted(set(tally.skills) | library | set(told)):
         about: tuple[Any, ...] = ("pattern", 1, None, None, "an operator pattern of its recipe", None)
@@ -226,6 +227,8 @@ def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
         if skill := SKILLS.get(name):
             about = (skill.family, skill.version, skill.takes, skill.gives, skill.about, fingerprint(name))
             split = "heldout" if name in held_out() else "train"
+        elif name in labels:
+            about = (labels[name][0], 1, None, None, labels[name][1], None)
         elif bank and (language := told.get(name)):
             about = (language.family or "language", 1, "language", "language", language.definition, None)
             split = bank.split_of(name)

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from factory.errors import UserError
 from factory.gates.reply import completion
-from factory.recipes.registry import RECIPES
+from factory.recipes.registry import RECIPES, task_labels
 from factory.release.export import REJECTS, SKILL_COLUMNS, SPLITS
 from factory.release.folder import Manifest, read_manifest, verify
 from factory.release.printed_functions import Runner
@@ -410,6 +410,7 @@ def _as_json(frame: pl.DataFrame) -> pl.Series:
 
 def _check_heldout(seen: Seen, found: Findings) -> None:
     operators = OPERATIONS.keys() - SKILLS.keys()  # a seed's own operator is in every chain of seeds
+    operators |= task_labels().keys()
     for what, sides in (("skill", seen.skills), ("parent", seen.parents)):
         leaked = sorted((sides["train"] & sides["heldout"]) - operators)
         for name in leaked:

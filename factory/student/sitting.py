@@ -14,12 +14,13 @@ from factory.errors import UserError
 from factory.gates.judge import Grades
 from factory.gates.skill_points import Points, Task, graded, points_of, written
 from factory.recipes.recipe import SkillPool
+from factory.recipes.sampling import Asking
 from factory.recipes.skill_mix import topics
 from factory.recipes.skill_tuples import plan_tuples, spread
 from factory.skills.language.bank import SkillBank, import_skills
 from factory.skills.language.lists import SkillList
 from factory.student.skill_mix import GradedText, of_grades
-from factory.student.together import Asking, together
+from factory.student.together import together
 from factory.teacher.protocol import Failure, NoReply
 
 SPLITS = ("heldout", "train", "all")

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TypeVar
 
 from factory.jobs.talk import Judges
-from factory.recipes.recipe import Ask
-from factory.teacher.protocol import Reply
+from factory.recipes.sampling import Asking
+from factory.recipes.sampling import together as side_by_side
+from factory.teacher.protocol import NoReply
 
 T = TypeVar("T")
-Asking = Generator[list[Ask], list[Reply], T]
-Start = list[Reply] | None
 
 
 def together(talks: Sequence[Asking[T]]) -> Asking[list[T]]:
-    """Return what each of many conversations comes to, in order; every turn asks for all that are still open."""
-    ends: dict[int, T] = {}
-    asks = dict.fromkeys(range(len(talks)), list[Ask]())
-    heard: dict[int, Start] = dict.fromkeys(asks)
-    while heard:
-        for i, replies in heard.items():
-            try:
-                asks[i] = next(talks[i]) if replies is None else talks[i].send(replies)
-            except StopIteration as end:
-                ends[i] = end.value
-                del asks[i]
-        if asks:
-            told = iter((yield [ask for mine in asks.values() for ask in mine]))
-        heard = {i: [next(told) for _ in mine] for i, mine in asks.items()}
-    return [ends[i] for i in range(len(talks))]
+    """Return what each of many conversations comes to, in order; NoReply when one cannot go on."""
+    ends = yield from side_by_side(talks)
+    for end in ends:
+        if isinstance(end, NoReply):
+            raise end
+    return [end for end in ends if not isinstance(end, NoReply)]
 
 
 def seated(talk: Asking[T], judges: Judges) -> Asking[T]:

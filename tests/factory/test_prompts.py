@@ -42,8 +42,22 @@ def shipped() -> list[Path]:
     return sorted(prompts_folder().glob("**/*.v*.md"))
 
 
+class Part(str):
+    """A text that is an object, too: each of its attributes is a text that begins with it."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Part:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Part(f"{self}.{name}")
+
+
+LISTS = ("skills_missing", "known", "vocabulary")  # beside those whose names are plurals
+
+
 def dummy(name: str) -> Any:
-    return ["one", "two"] if name.endswith("s") else f"<{name}>"
+    return [Part("one"), Part("two")] if name.endswith("s") or name in LISTS else Part(f"<{name}>")
 
 
 # ----------------------------------------------------------------------------------------------- the shipped prompts

@@ -150,8 +150,9 @@ def test_marks_and_brackets_are_judged_without_an_error(text: str, row: Verifier
 def test_any_verifier_of_a_known_kind_is_judged_without_an_error(kind: str, gold: str, answer: str, args: Any) -> None:
     row = {"kind": kind, "gold": gold, "args": args}
     assert score(answer, row).value in (0.0, 1.0, None)
-    decided = {score(text, row).value is not None for text in (answer, "", "x", *wrong_answers(row).values())}
-    assert len(decided) == 1, "whether a verifier is broken must not depend on the answer"
+    found = [score(text, row) for text in (answer, "", "x", *wrong_answers(row).values())]
+    sound = {each.value is not None or "only a judge" in each.reason for each in found}
+    assert len(sound) == 1, "whether a verifier is broken must not depend on the answer"
 
 
 @given(verifiers, st.text())
@@ -448,6 +449,7 @@ PASSES_AND_FAILS: dict[str, tuple[dict[str, Any], str, str]] = {
     "field": ({"label": "total", "verifier": verifier("number", "42")}, "Total: 42 \nok", "total: 42\ntotal: 42"),
     "word_count": ({"n": 3}, "one - two, three!", "one two"),
     "min_words": ({"n": 2}, "one two three", "one - ..."),
+    "max_sentences": ({"n": 2}, "One. Two!", "One. Two! Three?"),
     "max_words": ({"n": 2}, "one two", "one two three"),
     "sentence_count": ({"n": 2}, "It is 3.5 km. “Really?!” ...", "One. Two. Three"),
     "line_count": ({"n": 2}, "a\n\nb", "a"),
@@ -616,3 +618,79 @@ def test_a_missing_file_or_kind_or_argument_ends_with_two(tmp_path: Path, capsys
     answers = write_rows(tmp_path / "a.jsonl", [{"id": 1, "answer": "1"}])
     assert [main([]), main([rows, str(tmp_path / "none")]), main([rows, answers])] == [2, 2, 2]
     assert "number" in capsys.readouterr().err
+
+
+# ----------------------------------------------------------------------------------------- texts that no gold decides
+
+REPLY = "Dear Ann,\nI would love to come, yet Friday is taken. Shall we say Sunday?"
+RUBRIC = {"kind": "rubric", "gold": REPLY, "args": {}}
+CHECKED = {"kind": "rubric", "gold": "We came. We saw.", "args": {"checks": [{"check": "max_sentences", "n": 2}]}}
+ABSTAIN = {
+    "kind": "abstain",
+    "gold": "The width is not given, so the area cannot be known.",
+    "args": {"names": ["width"]},
+}
+
+
+def test_the_reply_that_judges_graded_scores_1_and_of_another_nobody_knows() -> None:
+    assert score(REPLY, RUBRIC).value == score(f"  {REPLY}\n", RUBRIC).value == 1.0
+    other = score("Dear Ann, no.", RUBRIC)
+    assert (other.value, "only a judge" in other.reason) == (None, True)
+    assert score(" \n", RUBRIC).value == 0.0
+
+
+def test_a_graded_text_is_taken_whole_whatever_line_it_ends_with() -> None:
+    verifier = {"kind": "rubric", "gold": "Write: 'Answer: 7' and nothing else.", "args": {}}
+    assert score(verifier["gold"], verifier).value == 1.0
+    assert score("Answer: 7", verifier).value is None
+
+
+def test_a_text_that_breaks_a_check_of_its_rubric_scores_0_though_nobody_judged_it() -> None:
+    assert score("We came. We saw.", CHECKED).value == 1.0
+    assert score("We went. We left.", CHECKED).value is None
+    assert score("We came. We saw. We won.", CHECKED).value == 0.0
+
+
+@pytest.mark.parametrize("checks", ["max_sentences", [{"check": "no_such"}], [{"check": "max_sentences"}]])
+@pytest.mark.parametrize("answer", ["", "We came. We saw.", "x"])
+def test_a_rubric_with_broken_checks_judges_nothing(checks: object, answer: str) -> None:
+    assert score(answer, CHECKED | {"args": {"checks": checks}}).value is None
+
+
+@pytest.mark.parametrize("verifier", [RUBRIC, CHECKED, ABSTAIN], ids=["rubric", "checked", "abstain"])
+def test_no_wrong_answer_to_what_no_gold_decides_scores_1(verifier: Verifier) -> None:
+    assert score(verifier["gold"], verifier).value == 1.0
+    assert [name for name, answer in wrong_answers(verifier).items() if score(answer, verifier).value == 1.0] == []
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "It can't be determined: the width is missing.",
+        "There is not enough information. What is the width?",
+        "We don’t know the width, and without knowing it there is no area.",
+        "The area is length times WIDTH, but the width was never stated.\nAnswer: cannot be determined",
+    ],
+)
+def test_a_reply_that_says_what_is_missing_abstains(reply: str) -> None:
+    assert score(reply, ABSTAIN).value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reply", "reason"),
+    [
+        ("The width is not given. I take 3 m.\nAnswer: 12", "it gives an answer"),
+        ("The area is 12 square metres.", "it does not say that something is missing"),
+        ("Something is missing here.", "it does not name what is missing"),
+        ("The height is not given.", "it does not name what is missing"),
+        ("", "empty"),
+    ],
+)
+def test_a_reply_that_answers_or_does_not_name_what_is_missing_scores_0(reply: str, reason: str) -> None:
+    found = score(reply, ABSTAIN)
+    assert (found.value, found.reason) == (0.0, reason)
+
+
+def test_without_names_it_is_enough_to_say_that_something_is_missing() -> None:
+    assert score("That cannot be determined.", ABSTAIN | {"args": {}}).value == 1.0
+    assert score("That cannot be determined.", ABSTAIN | {"args": {"names": "width"}}).value is None

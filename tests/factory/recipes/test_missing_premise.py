@@ -259,7 +259,7 @@ def test_a_built_release_holds_whole_pairs_only(tmp_path: Path) -> None:
     with InProcess(1) as engine:
         release = run_build(JobFile(job, tmp_path), tmp_path, engine).release
     rows = pl.concat([pl.read_parquet(path) for path in sorted((release / "lineage").glob("*.parquet"))])
-    kinds = rows.group_by("pair").agg(flags=pl.col("flags").flatten().sort())
+    kinds = rows.group_by("pair").agg(flags=pl.col("flags").list.first().sort())
     assert kinds.height == 12
     assert {tuple(flags) for flags in kinds["flags"].to_list()} == {(PREMISE, INTACT)}
     assert rows.filter(pl.col("tree") == "")["flags"].to_list() == [[PREMISE]] * 12

@@ -37,6 +37,9 @@ MANIFEST: dict[str, Any] = {
         "countdown": {"version": 5, "paper": "arXiv 2512.01775"},
     },
     "skills": {"used": 61, "counts": {"remainder": 17, "list_sum": 19, "months_later": 23}, "library": "l" * 32},
+    "language_skills": None,
+    "grades": [],
+    "judging": [],
     "skill_pairs": {"a+b": 29, "a+c": 31},
     "flags": {"const_diff": 37},
     "stages": [{"name": "draw", "rows_in": 7400, "rows_out": 7200, "rejects": 200}],
@@ -57,6 +60,7 @@ MANIFEST: dict[str, Any] = {
 TYPICAL = {
     "recipe": "chains",
     "level": 3,
+    "cell": "level=3",
     "skills": ["remainder", "list_sum"],
     "prompt": "What is 7 modulo 4?",
     "steps": "7 = 4 + 3.",
@@ -273,3 +277,74 @@ def test_a_row_cannot_leave_its_place_in_the_card(text: str) -> None:
 def test_a_cell_of_a_table_cannot_break_its_row() -> None:
     reasons = [{"stage": "verify", "reason": "a | b\nc", "rows": 3}]
     assert "| verify | a \\| b c | 3 |" in card({**MANIFEST, "reject_reasons": reasons}, [])
+
+
+# ------------------------------------------------------------------------------------------- rows that judges graded
+
+STANDING = {
+    "judge": "judge", "decisions": 66, "given": 60, "right": 54, "yes": 30, "low": 0.7985, "high": 0.9534,
+    "points": {"correct": [9, 11]}, "void": "",
+}  # fmt: skip
+VOID = {**STANDING, "judge": "judge-2", "given": 0, "right": 0, "void": "no verdict on 66 of 66 decisions"}
+TEXTS: dict[str, Any] = MANIFEST | {
+    "recipes": {"instruct-skillmix": {"version": 1, "paper": "Instruct-SkillMix, arXiv 2408.14774"}},
+    "skills": {"used": 0, "counts": {}, "library": "l" * 32},
+    "language_skills": {"known": 120, "used": 97, "counts": {"metaphor": 13, "irony": 11}, "bank": "b" * 32},
+    "grades": [
+        {"point": "correct", "rows": 7001, "mean": 1.0, "undecided": 0},
+        {"point": "natural", "rows": 6990, "mean": 0.875, "undecided": 11},
+        {"point": "never", "rows": 0, "mean": None, "undecided": 7001},
+    ],
+    "judging": [{"rubric": "instruction-response", "identity": "i", "bar": 2 / 3, "judges": [STANDING, VOID]}],
+    "flags": {},
+}
+TEXT_ROW = TYPICAL | {
+    "recipe": "instruct-skillmix", "steps": "", "verifier": {"kind": "rubric", "gold": "Dear Ann, no.", "args": "{}"}
+}  # fmt: skip
+
+
+def test_a_release_of_texts_claims_no_computed_answers() -> None:
+    text = card(TEXTS, [TEXT_ROW])
+    assert "7,001 rows" in text
+    assert "97 of 120 language skills" in text
+    assert "no program knows whether they are right" in text
+    assert "recomputed" not in text
+    assert "[reply, rubric]\nDear Ann, no." in text
+    assert "[steps]" not in text
+
+
+def test_a_release_of_both_tells_which_rows_were_computed() -> None:
+    text = card(TEXTS | {"recipes": TEXTS["recipes"] | MANIFEST["recipes"]}, [TEXT_ROW])
+    assert "For all other rows: Every answer was computed" in text
+
+
+def test_the_judges_are_told_with_their_gold_rows_and_who_is_void() -> None:
+    text = told(card(TEXTS, [TEXT_ROW]))
+    rows = [line for line in text.splitlines() if line.startswith("| instruction-response")]
+    assert "| judge | 66 | 54 of 60 (90%) | 80% to 95% | count |" in rows[0]
+    assert "| judge-2 | 66 | none | - | void: no verdict on 66 of 66 decisions |" in rows[1]
+
+
+def test_what_judges_gave_is_told_point_by_point() -> None:
+    text = told(card(TEXTS, [TEXT_ROW]))
+    assert "| natural | 6,990 | 87.5% | 11 |" in text
+    assert "| never | 0 | none | 7,001 |" in text
+
+
+def test_many_points_are_cut_with_their_count() -> None:
+    grades = [{"point": f"skill:{i}", "rows": 5, "mean": 1.0, "undecided": 0} for i in range(33)]
+    text = told(card(TEXTS | {"grades": grades}, [TEXT_ROW]))
+    assert "skill:19" in text
+    assert "skill:20" not in text
+    assert "and 13 more points" in text
+
+
+def test_without_judges_the_card_has_no_section_on_them() -> None:
+    assert "## Judges" not in card(MANIFEST, [TYPICAL])
+    assert "graded each of them" not in card(TEXTS | {"grades": []}, [TEXT_ROW])
+
+
+def test_the_limits_of_texts_are_told() -> None:
+    text = card(TEXTS, [TEXT_ROW])
+    assert "the mistakes and the taste of the teacher" in text
+    assert "Judges are models too" in text

@@ -265,7 +265,7 @@ def test_columns_have_types_that_every_reader_knows(folder: Path) -> None:
             return plain(dtype.value_type)
         if pa.types.is_struct(dtype):
             return all(plain(dtype.field(i).type) for i in range(dtype.num_fields))
-        return bool(pa.types.is_string(dtype) or pa.types.is_int64(dtype))
+        return bool(pa.types.is_string(dtype) or pa.types.is_int64(dtype) or pa.types.is_float64(dtype))
 
     for path in folder.rglob("*.parquet"):
         assert all(plain(field.type) for field in pq.read_schema(path)), path

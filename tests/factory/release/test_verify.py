@@ -79,7 +79,8 @@ def samples(release: Path, split: str) -> list[Row]:
     rows = []
     for row, task, chat in zip(*(f.iter_rows(named=True) for f in (lineage, rl, sft)), strict=True):
         steps = chat["messages"][1]["content"].rpartition("\nAnswer:")[0]
-        rows.append({**row, "prompt": task["prompt"][0]["content"], "verifier": task["verifier"], "steps": steps})
+        row |= {"prompt": task["prompt"][0]["content"], "verifier": task["verifier"], "steps": steps}
+        rows.append({**row, "reasoning": chat["reasoning"], "rejected": ""})
     return rows
 
 
@@ -88,6 +89,7 @@ def write(release: Path, split: str, rows: list[Row]) -> None:
     lineage = pl.read_parquet_schema(file_of(release, "lineage", split))
     verifier = pl.read_parquet_schema(file_of(release, "rl", split))["verifier"]
     schema: dict[str, Any] = {**lineage, "prompt": pl.String, "verifier": verifier, "steps": pl.String}
+    schema |= {"reasoning": pl.String, "rejected": pl.String}
     frame = pl.DataFrame(rows, schema=schema)
     for config, view in VIEWS.items():
         frame.select(view).write_parquet(file_of(release, config, split))

@@ -15,12 +15,12 @@ from factory.gates.judge import GRADE
 from factory.gates.skill_points import REVISE, WRITE, Points, Task
 from factory.prompts import prompts_folder
 from factory.recipes.recipe import Ask
+from factory.recipes.sampling import Asking
 from factory.recipes.skill_mix import topics
 from factory.skills.language.lists import read_skills
 from factory.skills.language.skill import LanguageSkill
 from factory.student.results import place_of_results, read_results, write_results
 from factory.student.sitting import Sheet, combinations, names_of, pool_of, regrade, sit
-from factory.student.together import Asking
 from factory.teacher.protocol import Reply, no_reply
 
 Answer = Callable[[Ask], Reply]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from factory.jobs.talk import Judges
 from factory.recipes.recipe import Ask
-from factory.student.together import Asking, seated, together
+from factory.recipes.sampling import Asking
+from factory.student.together import seated, together
 from factory.teacher.protocol import Reply
 
 

@@ -6,7 +6,6 @@ import os
 import secrets
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from factory.artifacts.digest import text_digest
+from factory.cli.asking import ask_once, hold, job_option, model_option, session_of, teacher_option, whom
 from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option
 from factory.cli.progress import watching
 from factory.cli.run import stoppable
-from factory.errors import FactoryError, MissingExtra, UserError
-from factory.jobs.model import load_job, parse_teacher
-from factory.jobs.report import Watcher
+from factory.errors import FactoryError, UserError
 from factory.selection.embed import encode, require_embed
 from factory.skills.language.confirm import settle
 from factory.skills.language.extract import Asking, Extracted, Limits, Log, Memory, Merging
@@ -32,7 +30,6 @@ from factory.skills.language.merge import THRESHOLD, Merged
 from factory.skills.language.names import skill_name
 from factory.skills.language.skill import LanguageSkill
 from factory.skills.language.sources import Found, read_documents, read_rows
-from factory.teacher.model import TeacherSpec, redirected
 
 if TYPE_CHECKING:
     from factory.teacher.session import Session
@@ -40,11 +37,6 @@ if TYPE_CHECKING:
 ROOT = Path("outputs")  # replies are kept under it, like those of every run
 MAX_DOMAIN, MAX_SLUG = 500, 60  # characters
 
-teacher_option = click.option(
-    "--teacher", metavar="WHERE", help="Whom to ask: a base URL, batch:DIR, fake (no model) or fake:FILE."
-)
-model_option = click.option("--model", metavar="NAME", help="The model, as its server knows it.")
-job_option = click.option("--job", metavar="JOB", help="Ask the teacher of this job: its key, price and budget hold.")
 threshold_option = click.option(
     "--threshold",
     type=click.FloatRange(0, 1),
@@ -89,8 +81,13 @@ def extract(**given: Any) -> None:
     wish = _wish(given)
     require_place(wish.folder)
     require_embed("merging skills by their meaning")
-    with stoppable(), watching(quiet=given["as_json"]) as watcher, _session(given, watcher) as (session, spec):
-        found = _hold(wish.talk, session, watcher)
+    spec, base = whom(given)
+    with (
+        stoppable(),
+        watching(quiet=given["as_json"]) as watcher,
+        session_of(spec, (), base, ROOT, watcher) as session,
+    ):
+        found = hold(wish.talk, session, watcher)
         cost = _cost(session)
     about = {"origin": wish.origin, "teacher": spec.name, "threshold": given["threshold"]}
     write_extraction(Extracted(*_all(found, wish.rejects)), wish.folder, about)
@@ -162,35 +159,6 @@ def _folder(given: dict[str, Any], name: str) -> Path:
     if not (slug.isascii() and 0 < len(slug) <= MAX_SLUG):
         slug = f"{slug[:MAX_SLUG] if slug.isascii() else 'skills'}-{text_digest(name)[:8]}"
     return ROOT / "skills" / slug
-
-
-@contextmanager
-def _session(given: dict[str, Any], watcher: Watcher) -> Iterator[tuple[Session, TeacherSpec]]:
-    """Yield the session of the teacher that the options name."""
-    spec, base = _teacher(given)
-    try:
-        from factory.teacher.session import open_session
-    except ImportError:
-        raise MissingExtra("asking a teacher", "teacher") from None
-    with open_session(spec, None, base, ROOT, watcher.remark) as session:
-        yield session, spec
-
-
-def _teacher(given: dict[str, Any]) -> tuple[TeacherSpec, Path]:
-    if given["job"] is not None:
-        file = load_job(given["job"], (), given["teacher"], given["model"])
-        if file.job.teacher is None:
-            raise UserError(f"the job {given['job']} names no teacher: add `teacher:` to it, or give --teacher URL")
-        return file.job.teacher, file.base
-    if given["teacher"] is None:
-        raise UserError("say whom to ask: --teacher URL --model NAME, or --job JOB (--teacher fake asks nobody)")
-    return parse_teacher(redirected(None, given["teacher"], given["model"])), Path()
-
-
-def _hold(talk: Asking[Any], session: Session, watcher: Watcher) -> Any:
-    from factory.jobs.converse import converse
-
-    return converse(talk, session, watcher=watcher)
 
 
 def _cost(session: Session) -> dict[str, Any]:
@@ -303,9 +271,7 @@ def _asks(given: dict[str, Any]) -> bool:
 def _merged(talk: Asking[Merged], given: dict[str, Any], quiet: bool) -> Merged:
     """Return what the conversation comes to; without a teacher it asks nothing."""
     if _asks(given):
-        with stoppable(), watching(quiet=quiet) as watcher, _session(given, watcher) as (session, _):
-            merged: Merged = _hold(talk, session, watcher)
-            return merged
+        return ask_once(talk, given, ROOT, quiet=quiet)
     try:
         asks = next(talk)
     except StopIteration as end:

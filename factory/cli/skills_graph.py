@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import click
 import polars as pl
 from polars.exceptions import PolarsError
 
+from factory.cli.asking import ask_once, job_option, model_option, teacher_option
 from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option, out_option
 from factory.cli.reading import collect, scan, splits_of
@@ -30,6 +31,7 @@ from factory.skills.language.graph import (
     rows_of_labels,
 )
 from factory.skills.language.lists import read_skills
+from factory.skills.language.prerequisites import judge_prerequisites, worth_judging
 from factory.skills.language.skill import LanguageSkill
 from schemas.skills import EDGES, LABELS, ROW_SKILLS
 
@@ -52,9 +54,19 @@ class Source:
 @click.option("--png", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw the graph here.")
 @click.option("--svg", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Draw it here, as SVG.")
 @click.option("--top", type=click.IntRange(min=1), default=15, show_default=True, help="How many lines of each table.")
+@click.option(
+    "--prerequisites",
+    "pairs",
+    type=click.IntRange(1, 2_000),
+    metavar="N",
+    help="Ask a teacher of the N strongest pairs which skill is needed before which; kept in an extraction's folder.",
+)
+@teacher_option
+@model_option
+@job_option
 @out_option
 @json_option
-def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, as_json: bool) -> None:
+def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, as_json: bool, **given: Any) -> None:
     """Show how skills hang together: which stand in the same rows, which is needed before which, which nobody uses.
 
     SOURCE is a folder that `factory skills extract` wrote, a list of skills (.jsonl, .csv, .txt and others), or a
@@ -62,8 +74,11 @@ def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, 
     """
     pictures = _pictures(png, svg)
     read = read_source(source, out)
+    rows = read.rows if read.rows is not None else ROW_SKILLS.frame({"row": [], "skills": []})
+    if given["pairs"]:
+        read = replace(read, before=_asked(read, rows, Path(source), out, given, quiet=as_json))
     kept, dropped = acyclic(read.before)
-    found = edges(read.rows if read.rows is not None else ROW_SKILLS.frame({"row": [], "skills": []}), kept)
+    found = edges(rows, kept)
     tables = graph_tables(read.skills, found, read.rows)
     for path in pictures:
         _draw(tables, found, path, read.title)
@@ -76,6 +91,22 @@ def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, 
     _show_coverage(tables.coverage, has_rows=read.rows is not None)
     for path in pictures:
         say(f"picture   {path}")
+
+
+def _asked(  # noqa: PLR0913 - what is asked, about what, of whom
+    read: Source, rows: pl.DataFrame, source: Path, out: Path, given: Mapping[str, Any], *, quiet: bool
+) -> list[Judgement]:
+    """Return which skill is needed before which, as a teacher says; an extraction's folder keeps it."""
+    pairs = worth_judging(read.skills, edges(rows, []), given["pairs"])
+    if not pairs:
+        raise UserError(
+            f"{source}: no two skills stand together in two rows or more, so there is no pair to ask about; give a"
+            " release, or an extraction from rows or documents"
+        )
+    judged = ask_once(judge_prerequisites(pairs), given, out, quiet=quiet)
+    if (source / SKILLS_FILE).is_file():
+        edges(rows, acyclic(judged)[0]).write_csv(source / EDGES_FILE)
+    return judged
 
 
 def _pictures(png: Path | None, svg: Path | None) -> list[Path]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from factory.cli.asking import hold, session_of
 from factory.cli.console import emit, say, say_table
 from factory.cli.options import json_option, out_option
 from factory.cli.progress import watching
 from factory.cli.run import stoppable
-from factory.errors import MissingExtra, UserError, nearest
+from factory.errors import UserError, nearest
 from factory.gates.calibration import BAR, Calibration, calibrate
 from factory.gates.skill_points import rubric
 from factory.jobs.judging import Bench
@@ -88,9 +88,13 @@ def evaluate(**given: Any) -> None:
     was answered, and goes on where it was stopped.
     """
     wish = _wish(given)
-    with stoppable(), watching(quiet=given["as_json"]) as watcher, _session(wish, given["out"], watcher) as session:
+    with (
+        stoppable(),
+        watching(quiet=given["as_json"]) as watcher,
+        session_of(wish.first, wish.judges, Path(), given["out"], watcher) as session,
+    ):
         calibration, judges = _seats(wish, session, given, watcher)
-        sheets: list[Sheet] = _hold(seated(wish.talk, judges), session, watcher)
+        sheets: list[Sheet] = hold(seated(wish.talk, judges), session, watcher)
         cost = _cost(session)
     found = standings([sheet.graded() for sheet in sheets])
     about = wish.about | {
@@ -223,26 +227,10 @@ def _spec(  # noqa: PLR0913 - two options' names, and what they and two more say
         raise UserError(f"{where_option} {where}: {str(error).removeprefix('the teacher: ')}") from None
 
 
-@contextmanager
-def _session(wish: Wish, out: Path, watcher: Watcher) -> Iterator[Session]:
-    try:
-        from factory.teacher.session import open_session
-    except ImportError:
-        raise MissingExtra("asking a student", "teacher") from None
-    with open_session(wish.first, wish.judges, Path(), out, watcher.remark) as session:
-        yield session
-
-
-def _hold(talk: Asking[Any], session: Session, watcher: Watcher) -> Any:
-    from factory.jobs.converse import converse
-
-    return converse(talk, session, watcher=watcher)
-
-
 def _seats(wish: Wish, session: Session, given: dict[str, Any], watcher: Watcher) -> tuple[Calibration, Judges]:
     """Return how the judges did on the gold rows, and whose votes count; UserError when nobody's would."""
     roles: tuple[Role, ...] = tuple(JUDGE if i == 0 else f"{JUDGE}-{i + 1}" for i in range(len(wish.judges)))
-    found: Calibration = _hold(calibrate(rubric(), roles, 0, given["judge_bar"]), session, watcher)
+    found: Calibration = hold(calibrate(rubric(), roles, 0, given["judge_bar"]), session, watcher)
     if found.void.issuperset(roles):
         raise UserError(
             "no judge can be trusted: each failed hidden gold rows, whose verdicts are known, so its votes are void.\n"

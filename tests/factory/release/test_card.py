@@ -331,12 +331,13 @@ def test_what_judges_gave_is_told_point_by_point() -> None:
     assert "| never | 0 | none | 7,001 |" in text
 
 
-def test_many_points_are_cut_with_their_count() -> None:
-    grades = [{"point": f"skill:{i}", "rows": 5, "mean": 1.0, "undecided": 0} for i in range(33)]
-    text = told(card(TEXTS | {"grades": grades}, [TEXT_ROW]))
-    assert "skill:19" in text
-    assert "skill:20" not in text
-    assert "and 13 more points" in text
+def test_the_points_of_single_skills_are_one_line_with_their_mean() -> None:
+    skills = [{"point": f"shows_{i}", "rows": 10, "mean": i / 3, "undecided": i} for i in range(4)]
+    skills.append({"point": "shows_nothing", "rows": 0, "mean": None, "undecided": 7})
+    text = told(card(TEXTS | {"grades": [*skills, *TEXTS["grades"]]}, [TEXT_ROW]))
+    assert "| shows_<skill>, 5 skills | 40 | 50.0% | 13 |" in text
+    assert "| natural | 6,990 | 87.5% | 11 |" in text
+    assert "shows_2" not in text
 
 
 def test_without_judges_the_card_has_no_section_on_them() -> None:

@@ -76,7 +76,7 @@ def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependenc
     wanted = ["recipe", "level", "tree", "verifier", "steps", "rejected"]
     depths: list[object] = []
     reasons: list[object] = []
-    rows = zip(*(frame[c].to_list() for c in wanted), _text_faults(frame), strict=True)
+    rows = zip(*(frame[c].to_list() for c in wanted), text_faults(frame), strict=True)
     for recipe, level, tree, verifier, steps, rejected, fault in rows:
         if tree:
             found = judge(recipe, level, orjson.loads(tree), verifier, steps)
@@ -92,7 +92,7 @@ def verify(frame: pl.DataFrame, params: Mapping[str, Any], *, library: Dependenc
     return VERDICTS.frame({**passed_on, "prompt_digest": prompts, "effective_depth": depths, "reasons": reasons})
 
 
-def _text_faults(frame: pl.DataFrame) -> list[Reason | None]:
+def text_faults(frame: pl.DataFrame) -> list[Reason | None]:
     """Return the first fault of the text of each row without a tree; None for every other row."""
     bare = (frame["tree"] == "").to_list()
     if not any(bare):

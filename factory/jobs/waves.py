@@ -353,7 +353,8 @@ class Filling:
         reasons = [
             reason
             for made in self.made
-            for artifact in (made.candidates, made.verdicts, made.kept)
+            for artifact in (made.candidates, made.verdicts, made.deduped, made.kept)
+            if artifact
             for row in artifact.read_rejects()["reasons"].to_list()
             for reason in row
         ]

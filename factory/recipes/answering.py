@@ -53,7 +53,7 @@ def shared_answer(given: Instruction, kind: str, n: int, at_least: int, rng: Rng
 
 def bare(reference: str) -> str:
     """Return the answer of a reference, of which GSM8K's form `work #### answer` is one."""
-    return final_answer(reference.rpartition("####")[2])
+    return final_answer(reference)
 
 
 def with_answer_line(text: str, rng: Rng) -> str:
@@ -69,8 +69,8 @@ def fault_of(prompt: str) -> Dropped | None:
 
 
 def kind_of(reference: str) -> str:
-    """Return as what a reference is compared: a number where it is one, else a text."""
-    return "number" if is_answer(reference, "number") else "text"
+    """Return as what a reference is compared: a number where it is one, else a text. A time, 4:05, is no ratio."""
+    return "number" if ":" not in reference and is_answer(reference, "number") else "text"
 
 
 def reference_fault(reference: str, kind: str) -> Dropped | None:

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator, model_validator
 
 from factory.artifacts.digest import Rng, permutation
 from factory.errors import MissingExtra, QuotaUnmet
-from factory.gates.judge import PROMPTS as GRADING
+from factory.gates.judge import GRADE
 from factory.gates.rubric import Rubric, load_rubric
 from factory.recipes.answering import best_answer, shared_answer
 from factory.recipes.recipe import Brief, Cell, Demand, Dropped, JudgeSpec, Plan, Recipe, RecipeParams, Talk
@@ -114,7 +114,7 @@ ANSWERS = Recipe(
     cells=cells,
     assign=assign,
     talk=talk,
-    prompts=(ANSWER, SOLVE, *GRADING),
+    prompts=(ANSWER, SOLVE, GRADE),
     needs=("instructions",),
     rubrics=rubrics,
     depth_is_level=False,

@@ -19,7 +19,6 @@ from pydantic import Field, field_validator
 from factory.artifacts.digest import Rng
 from factory.gates.equal import groups
 from factory.gates.reply import completion
-from factory.gates.text import first_fault
 from factory.recipes import chains
 from factory.recipes.recipe import (
     Ask,
@@ -37,6 +36,7 @@ from factory.recipes.recipe import (
     levels_field,
 )
 from factory.recipes.rephrased import steps_of
+from factory.recipes.trace_checks import steps_fault
 from factory.score import score, wrong_answers
 from factory.skills.tree import evaluate, input_matters
 from factory.teacher.protocol import Reply, Sampling
@@ -126,7 +126,7 @@ def _finished(text: str, drawn: Draft) -> Draft | Dropped:
     steps = steps_of([Reply(text=text)], replace(drawn, steps=""))
     if not steps:
         return Dropped("solution_shown", "it is a bare answer")
-    if fault := first_fault(drawn.prompt, completion(steps, drawn.verifier)):
+    if fault := steps_fault(drawn.prompt, completion(steps, drawn.verifier)):
         return Dropped(*fault)
     return replace(drawn, steps=steps, phrasing=f"contrastive.{drawn.phrasing}")
 

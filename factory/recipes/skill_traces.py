@@ -17,7 +17,6 @@ from pydantic import Field, field_validator
 
 from factory.artifacts.digest import Rng
 from factory.gates.reply import completion
-from factory.gates.text import first_fault
 from factory.recipes import chains
 from factory.recipes.recipe import (
     NOTHING,
@@ -35,7 +34,7 @@ from factory.recipes.recipe import (
     level_cells,
     levels_field,
 )
-from factory.recipes.trace_checks import closed_list, label, schema_of, trace_fault
+from factory.recipes.trace_checks import closed_list, label, schema_of, steps_fault, trace_fault
 from factory.skills.library import OPERATIONS
 from factory.skills.tree import evaluate, input_matters, nodes
 from factory.teacher.protocol import Sampling
@@ -104,7 +103,7 @@ def talk(params: SkillTracesParams, brief: Brief, rng: Rng) -> Talk:
     lines = [f"- {skill['name']}: {skill['about']}" for skill in told]
     before = "\n".join((heading, *lines, "", naming)) if shown else naming
     prompt, phrasing = f"{before}\n\n{drawn.prompt}", f"{'shown' if shown else 'unnamed'}.{drawn.phrasing}"
-    if fault := first_fault(prompt, completion("\n".join(texts), drawn.verifier)):  # names in brackets look left open
+    if fault := steps_fault(prompt, completion("\n".join(texts), drawn.verifier)):  # names in brackets look left open
         return Dropped(*fault)
     steps = "\n".join(f"[{step['skill']}] {text}" for step, text in zip(trace["steps"], texts, strict=True))
     return replace(drawn, prompt=prompt, steps=steps, phrasing=phrasing, reasoning=reply.reasoning or "")

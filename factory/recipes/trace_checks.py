@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+import polars as pl
+
 from factory.artifacts.digest import Rng
 from factory.gates.reply import completion
+from factory.gates.text import faults
 from factory.recipes.recipe import Brief, Draft
 from factory.score import score
 from factory.skills.library import OPERATIONS, TASKS, side
@@ -16,6 +20,8 @@ from factory.skills.skill import Skill
 from factory.skills.tree import evaluate, nodes
 
 MOST_STEPS = 40
+LOOP = 4  # times
+SENTENCE = re.compile(r"[^\n.!?]{20,}")
 
 
 def label(skill: Skill) -> str:
@@ -68,3 +74,15 @@ def _says(text: str, value: int) -> bool:
         re.search(rf"(?<!\d)(?<!\d\.){abs(value)}(?!\d)(?!\.\d)", re.sub(r"(?<=\d)[,  ](?=\d{3})", "", text))
         is not None
     )
+
+
+def steps_fault(prompt: str, reply: str) -> tuple[str, str] | None:
+    """Return (rule, detail) of the first rule for texts that a worked solution breaks; None where it keeps them.
+
+    Calculations repeat their words. Repetition is a fault only where the same sentence comes again and again.
+    """
+    found = faults(pl.DataFrame({"prompt": [prompt], "response": [reply]})).to_list()[0]
+    sentences = Counter(one.strip() for one in SENTENCE.findall(reply))
+    loops = max(sentences.values(), default=0) >= LOOP
+    kept = [fault for fault in found if loops or fault["code"] != "not_repetitive"]
+    return (kept[0]["code"], kept[0]["detail"]) if kept else None

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from factory.artifacts.digest import canonical_json
-from factory.gates.reply import WHOLE_REPLY, completion
-from factory.gates.text import first_fault
-from factory.gates.verify import answers_reason, gold_reason
+from factory.gates.reply import WHOLE_REPLY
+from factory.gates.verify import Reason, answers_reason, gold_reason
 from factory.jobs.draw import problem_digest
 from factory.recipes.countdown import LEAF, SIGNS, Pattern, by_signature
 from factory.recipes.recipe import PREMISE
@@ -53,14 +52,15 @@ class Stored:
 FAILURES = (*UNDEFINED, OutsideDomain, AttributeError, AssertionError)
 
 
-def judge_row(row: Row, runner: Runner) -> tuple[list[str], str]:
+def judge_row(row: Row, runner: Runner, fault: Reason | None) -> tuple[list[str], str]:
     """Return (the checks that a row passed, in order, and the first problem of the next one, or "").
 
-    The row has the columns of SAMPLES but those of the plan; nothing in it needs to be trusted.
+    The row has the columns of SAMPLES but those of the plan; nothing in it needs to be trusted. `fault` is what the
+    rules for texts say of a row without a tree: they are asked about many rows at once.
     """
     passed: list[str] = []
     if not row["tree"]:
-        return _judge_text(row)
+        return _judge_text(row, fault)
     try:
         tree = read_tree(row["tree"])
     except BadTree as error:
@@ -82,9 +82,11 @@ def judge_row(row: Row, runner: Runner) -> tuple[list[str], str]:
     return passed, ""
 
 
-def _judge_text(row: Row) -> tuple[list[str], str]:
+def _judge_text(row: Row, fault: Reason | None) -> tuple[list[str], str]:
     """Return the checks that a row without a tree passed, and the first problem."""
-    passed: list[str] = []
+    if fault:
+        return [], f"text_rules: {': '.join(fault)}"
+    passed = ["text_rules"]
     for name, fault_of in TEXT_CHECKS.items():
         if fault := fault_of(row):
             return passed, f"{name}: {fault}"
@@ -103,12 +105,11 @@ def _kind_fault(row: Row) -> str:
 
 
 def _told_fault(row: Row) -> str:
-    reply = completion(row["steps"], row["verifier"])
-    reason = first_fault(row["prompt"], reply) or answers_reason(row["verifier"], row["steps"])
+    reason = answers_reason(row["verifier"], row["steps"])
     return ": ".join(reason) if reason else ""
 
 
-TEXT_CHECKS: Mapping[str, Callable[[Row], str]] = {"kind_known": _kind_fault, "text_sound": _told_fault}
+TEXT_CHECKS: Mapping[str, Callable[[Row], str]] = {"kind_known": _kind_fault, "scoring": _told_fault}
 
 
 def _tree_fault(stored: Stored) -> str:

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from factory.errors import UserError
 from factory.gates.reply import completion
+from factory.gates.verify import text_faults
 from factory.recipes.registry import RECIPES, task_labels
 from factory.release.export import REJECTS, SKILL_COLUMNS, SPLITS
 from factory.release.folder import Manifest, read_manifest, verify
@@ -337,8 +338,8 @@ def _check_window(split: str, frames: Mapping[str, pl.DataFrame], runner: Runner
             found.problem(f"contract: {split} row {broken[:40]} breaks the rule {name}")
     for config, view in VIEWS.items():
         _check_view(f"{config}/{split}", rows.select(view), frames[config], found)
-    for row in rows.iter_rows(named=True):
-        passed, fault = judge_row(row, runner)
+    for row, broken in zip(rows.iter_rows(named=True), text_faults(rows), strict=True):
+        passed, fault = judge_row(row, runner, broken)
         found.checks.update(passed)
         if fault or row["split"] != split:
             found.problem(f"{split} row {row['id'][:40]}: {fault or 'split: it says that it is of another split'}")

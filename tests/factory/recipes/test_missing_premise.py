@@ -234,7 +234,7 @@ def stored(**instead: Any) -> dict[str, Any]:
 
 
 def test_a_release_may_hold_abstentions_without_a_tree_beside_rows_with_one() -> None:
-    assert judge_row(stored(), Runner()) == (["kind_known", "text_sound"], "")
+    assert judge_row(stored(), Runner(), None) == (["text_rules", "kind_known", "scoring"], "")
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_a_release_may_hold_abstentions_without_a_tree_beside_rows_with_one() ->
     ],
 )
 def test_no_other_row_without_a_tree_passes_for_one_of_a_recipe_with_trees(instead: dict[str, Any]) -> None:
-    passed, fault = judge_row(stored(**instead), Runner())
+    passed, fault = judge_row(stored(**instead), Runner(), None)
     assert passed == []
     assert fault.startswith("kind_known: ")
 

@@ -15,7 +15,7 @@ from factory.artifacts.digest import row_rng
 from factory.recipes import chains
 from factory.recipes.recipe import NOTHING, Ask, Brief, Cell, Demand, Draft, Sources
 from factory.recipes.skill_traces import TRACE, SkillTracesParams, assign, talk
-from factory.recipes.trace_checks import closed_list, label, schema_of, trace_fault
+from factory.recipes.trace_checks import closed_list, label, schema_of, steps_fault, trace_fault
 from factory.skills.library import OPERATIONS, TASKS, held_out
 from factory.skills.tree import edge, evaluate, leaf, node
 from factory.teacher.structured import bounded
@@ -156,7 +156,18 @@ def test_the_example_replies_make_accepted_rows() -> None:
             row = make("skill-traces", params(), Brief(level, "train", skills, []), row_rng(3, "draw", f"{i}"))
             ends.append(ending("skill-traces", level, row))
     assert ends.count("accepted") > 33
-    assert set(ends) <= {"accepted", "link_fits", "input_matters", "not_repetitive", "depth_is_level"}
+    assert set(ends) <= {"accepted", "link_fits", "input_matters", "depth_is_level"}
+
+
+def test_calculations_may_repeat_their_words_but_no_sentence_may_come_again_and_again() -> None:
+    sums = "\n".join(
+        f"{i}. Take the number {i} from the row and put the number {i * i} in its place." for i in range(9)
+    )
+    assert steps_fault("What comes out?", f"{sums}\nAnswer: 64") is None
+    looping = "The number is taken and put back in its place. " * 9
+    fault = steps_fault("What comes out?", f"{looping}\nAnswer: 64")
+    assert fault is not None
+    assert fault[0] == "not_repetitive"
 
 
 def test_seeds_are_not_used() -> None:

@@ -53,7 +53,7 @@ def shared_answer(given: Instruction, kind: str, n: int, at_least: int, rng: Rng
 
 def bare(reference: str) -> str:
     """Return the answer of a reference, of which GSM8K's form `work #### answer` is one."""
-    return final_answer(reference)
+    return final_answer(reference.rpartition("####")[2])
 
 
 def with_answer_line(text: str, rng: Rng) -> str:

@@ -24,6 +24,9 @@ from factory.recipes.sampling import ANSWER, MARGIN, SOLVE
 from schemas.columns import STRINGS
 
 
+SKILL_OF = {"agree": "definite_problem", "best": "open_instruction"}  # what a row is told to train
+
+
 class AnswersParams(RecipeParams):
     """What a job may say of answers to instructions."""
 
@@ -34,7 +37,6 @@ class AnswersParams(RecipeParams):
     take: Literal["all", "with_reference", "without_reference"] = Field(
         default="all", description="Which of the job's instructions."
     )
-    skill: str = Field(default="", pattern=r"^([a-z][a-z0-9_]*)?$", description="What rows train; else open, problem.")
     kind: Literal["number", "text", "math", "reference"] = Field(
         default="text", description="agree: how answers are compared; `reference`: with the reference answer alone."
     )
@@ -83,7 +85,7 @@ def assign(params: AnswersParams, demand: Demand) -> Plan:
     order = permutation(demand.seed, f"answers/{demand.entry}/{demand.split}", len(mine))
     first = demand.round * wanted
     parents = [[mine[order[(first + i) % len(mine)]]] for i in range(demand.n)]
-    skills = [[params.skill or demand.cell.name]] * demand.n
+    skills = [[SKILL_OF[params.how]]] * demand.n
     return Plan(pl.Series(skills, dtype=STRINGS), pl.Series(parents, dtype=STRINGS))
 
 
@@ -98,6 +100,14 @@ def talk(params: AnswersParams, brief: Brief, rng: Rng) -> Talk:
         rubric = load_rubric(params.rubric)
         made = yield from best_answer(given, rubric, params.n, params.votes, params.margin, params.full_marks)
     return made if isinstance(made, Dropped) else replace(made, parents=[given.id], phrasing=given.id)
+
+
+def labels() -> dict[str, tuple[str, str]]:
+    """Return what rows are told to train, with its family and meaning: no skill, so both splits have it."""
+    return {
+        SKILL_OF["agree"]: ("instructions", "Solving a problem that has one answer."),
+        SKILL_OF["best"]: ("instructions", "Answering an instruction that can be answered well in many ways."),
+    }
 
 
 def rubrics(params: AnswersParams) -> list[Rubric]:
@@ -117,5 +127,6 @@ ANSWERS = Recipe(
     prompts=(ANSWER, SOLVE, GRADE),
     needs=("instructions",),
     rubrics=rubrics,
+    labels=labels,
     depth_is_level=False,
 )

@@ -52,15 +52,15 @@ class Stored:
 FAILURES = (*UNDEFINED, OutsideDomain, AttributeError, AssertionError)
 
 
-def judge_row(row: Row, runner: Runner, fault: Reason | None) -> tuple[list[str], str]:
+def judge_row(row: Row, runner: Runner, broken: Reason | None) -> tuple[list[str], str]:
     """Return (the checks that a row passed, in order, and the first problem of the next one, or "").
 
-    The row has the columns of SAMPLES but those of the plan; nothing in it needs to be trusted. `fault` is what the
+    The row has the columns of SAMPLES but those of the plan; nothing in it needs to be trusted. `broken` is what the
     rules for texts say of a row without a tree: they are asked about many rows at once.
     """
     passed: list[str] = []
     if not row["tree"]:
-        return _judge_text(row, fault)
+        return _judge_text(row, broken)
     try:
         tree = read_tree(row["tree"])
     except BadTree as error:
@@ -82,16 +82,14 @@ def judge_row(row: Row, runner: Runner, fault: Reason | None) -> tuple[list[str]
     return passed, ""
 
 
-def _judge_text(row: Row, fault: Reason | None) -> tuple[list[str], str]:
+def _judge_text(row: Row, broken: Reason | None) -> tuple[list[str], str]:
     """Return the checks that a row without a tree passed, and the first problem."""
-    if fault:
-        return [], f"text_rules: {': '.join(fault)}"
-    passed = ["text_rules"]
+    passed: list[str] = []
     for name, fault_of in TEXT_CHECKS.items():
         if fault := fault_of(row):
             return passed, f"{name}: {fault}"
         passed.append(name)
-    return passed, ""
+    return (passed, f"text_rules: {': '.join(broken)}") if broken else ([*passed, "text_rules"], "")
 
 
 def _kind_fault(row: Row) -> str:

@@ -26,7 +26,7 @@ from factory.jobs.plan import plan
 from factory.jobs.talk import request_of
 from factory.recipes import answers
 from factory.recipes.answering import fault_of, kind_of, verifier_of, with_answer_line
-from factory.recipes.answers import ANSWERS, AnswersParams, assign, cells, talk
+from factory.recipes.answers import ANSWERS, SKILL_OF, AnswersParams, assign, cells, talk
 from factory.recipes.recipe import Ask, Brief, Cell, Demand, Draft, Dropped, Instruction, Sources
 from factory.score import score
 from factory.seeds.texts import import_instructions, instruction_bank
@@ -202,7 +202,9 @@ def test_an_answer_is_stored_as_the_scorer_reads_it(answer: str, kind: str, veri
     assert score(verifier["gold"], verifier).value == 1.0
 
 
-@pytest.mark.parametrize(("reference", "kind"), [("12", "number"), ("1/11", "number"), ("July", "text"), ("4:05", "text")])
+@pytest.mark.parametrize(
+    ("reference", "kind"), [("12", "number"), ("1/11", "number"), ("July", "text"), ("4:05", "text")]
+)
 def test_a_reference_is_compared_as_what_it_is(reference: str, kind: str) -> None:
     assert kind_of(reference) == kind
 
@@ -228,7 +230,9 @@ def parents_of(of: AnswersParams, shelf: Texts[Instruction], n: int, split: str 
     (cell,) = cells(of)
     planned = assign(of, Demand(cell, split, n, 3, "t", Sources(instructions=shelf), **more))
     assert planned.parents is not None
-    assert planned.skills.to_list() == [[cell.name]] * n
+    assert planned.skills.to_list() == [[SKILL_OF[of.how]]] * n
+    assert ANSWERS.labels is not None
+    assert SKILL_OF[of.how] in ANSWERS.labels()  # both splits have it
     return [one for (one,) in planned.parents.to_list()]
 
 
@@ -266,11 +270,6 @@ def test_more_rows_than_instructions_is_an_error_that_says_what_to_do() -> None:
         parents_of(params(take="with_reference"), bank(4, 2), 3)
 
 
-def test_the_skill_of_rows_can_be_named() -> None:
-    demand = Demand(Cell("open", 1), "train", 2, 3, "t", Sources(instructions=bank(4)))
-    assert assign(params(skill="letters"), demand).skills.to_list() == [["letters"]] * 2
-
-
 def test_mathematics_without_its_library_is_refused_before_anything_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(answers, "find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="math"):
@@ -286,7 +285,6 @@ def test_mathematics_without_its_library_is_refused_before_anything_is_asked(mon
         ({"how": "agree", "n": 2}, "at_least is 3, but there are only 2 samples"),
         ({"how": "agree", "kind": "reference", "take": "without_reference"}, "compares with references"),
         ({"rubric": "grounded-answer"}, "is about"),
-        ({"skill": "Two Words"}, "pattern"),
         ({"n": 0}, "greater than or equal"),
         ({"how": "vote"}, "agree"),
     ],

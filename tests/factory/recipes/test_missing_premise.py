@@ -234,7 +234,7 @@ def stored(**instead: Any) -> dict[str, Any]:
 
 
 def test_a_release_may_hold_abstentions_without_a_tree_beside_rows_with_one() -> None:
-    assert judge_row(stored(), Runner(), None) == (["text_rules", "kind_known", "scoring"], "")
+    assert judge_row(stored(), Runner(), None) == (["kind_known", "scoring", "text_rules"], "")
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def attempts(frame: pl.DataFrame, params: Mapping[str, Any], sources: Sources) -
     planned = (frame[c].to_list() for c in columns)
     for slot_id, slot, entry, recipe, level, split, skills, parents, cell, pair in zip(*planned, strict=True):
         id_ = row_id(name, seed, slot_id, attempt)
-        brief = Brief(level, split, skills, parents, sources, cell)
+        brief = Brief(level, split, skills, parents, sources, cell, slot)
         source = f"{entry}/{pair}/{attempt}" if pair else id_  # twins draw the same
         yield Attempt(id_, slot, entry, recipe, entries[entry], brief, row_rng(seed, "draw", source))
 

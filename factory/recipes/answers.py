@@ -23,7 +23,6 @@ from factory.recipes.recipe import Brief, Cell, Demand, Dropped, JudgeSpec, Plan
 from factory.recipes.sampling import ANSWER, MARGIN, SOLVE
 from schemas.columns import STRINGS
 
-
 SKILL_OF = {"agree": "definite_problem", "best": "open_instruction"}  # what a row is told to train
 
 

@@ -8,11 +8,12 @@ say point by point whether the row is what it should be; the paper takes the tea
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from factory.artifacts.digest import Rng
+from factory.artifacts.digest import Rng, row_rng
 from factory.gates.judge import PROMPTS as GRADING
 from factory.gates.judge import judged, mark_of, prompt_and_response
 from factory.gates.rubric import Rubric, load_rubric
@@ -75,9 +76,11 @@ def _written(params: InstructSkillMixParams, brief: Brief, skills: Sequence[Lang
     """Have a pair written, criticised and edited; the last complete turn is the row."""
     kind = brief.cell.partition(", ")[2]
     told = [{"name": s.label, "definition": s.definition, "positive": s.positive} for s in skills]
-    about = {"skills": told, "query_type": query_types(params.query_types)[kind]}
+    about: dict[str, Any] = {"skills": told, "query_type": query_types(params.query_types)[kind]}
     situation = shipped_list("situations")
     drawn = {one: rng.pick(situation[many]) for one, many in SITUATION.items()}
+    drawn["person"] = in_turn(situation["people"], brief.slot)
+    about["length"] = drawn["length"]
     (first,) = yield [Ask(AUTHOR, {**about, **drawn}, example_of(skills, kind, drawn), sampling=LONG)]
     first.need()
     last = first
@@ -92,7 +95,13 @@ def _written(params: InstructSkillMixParams, brief: Brief, skills: Sequence[Lang
     return Draft({}, verifier, kind, instruction, "", flags=flags, shape=shape, reasoning=reasoning)
 
 
-SITUATION = {"person": "people", "moment": "moments", "shape": "shapes", "register": "registers"}
+SITUATION = {"moment": "moments", "shape": "shapes", "register": "registers", "length": "lengths"}
+
+
+def in_turn(people: Sequence[str], slot: int) -> str:
+    """Return who writes in a slot: everybody once, in a random order, before anybody twice."""
+    turn, place = divmod(slot, len(people))
+    return row_rng(0, "people", str(turn)).shuffled(people)[place]
 
 
 def said(reply: Reply) -> tuple[str, str]:
@@ -103,14 +112,19 @@ def said(reply: Reply) -> tuple[str, str]:
 def _edited(last: Reply, about: Mapping[str, Any]) -> Generator[list[Ask], list[Reply], Reply]:
     """Return the reply with the edited pair, or the last one where criticism or editing gave nothing complete."""
     instruction, response = said(last)
-    same = {"instruction": instruction, "response": response}
-    given = {**about, **same, "mark": mark_of([instruction, response])}
+    given = {**about, "instruction": instruction, "response": response, "mark": mark_of([instruction, response])}
     example = {"strengths": "It is particular.", "faults": [], "skills_missing": []}
     (critic,) = yield [Ask(CRITIC, given, example, sampling=Sampling(max_tokens=2048))]
     if critic.failure:
         return last
+    same = {"instruction": "", "response": response}
     (editor,) = yield [Ask(EDITOR, {**given, **critic.parsed}, same, sampling=LONG)]
-    return last if editor.failure or first_fault(*said(editor)) else editor
+    if editor.failure:
+        return last
+    editor = replace(
+        editor, parsed={**editor.parsed, "instruction": editor.parsed["instruction"].strip() or instruction}
+    )
+    return last if first_fault(*said(editor)) else editor
 
 
 def example_of(skills: Sequence[LanguageSkill], kind: str, drawn: Mapping[str, str]) -> dict[str, str]:

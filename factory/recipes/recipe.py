@@ -217,6 +217,7 @@ class Brief:
     parents: list[str]
     sources: Sources = NOTHING
     cell: str = ""
+    slot: int = 0  # its place in the release
 
 
 Verifier = dict[str, Any]  # {kind, gold, args}

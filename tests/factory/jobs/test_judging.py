@@ -258,7 +258,7 @@ def test_a_judge_that_moved_since_the_last_version_is_flagged(court: Court) -> N
     assert first.judging["drift"] == []  # there is nothing before it
     then = court.run({"j": worse}, judge=[judge("j"), judge("k")], judge_bar=0.1, version="1.0.1")
     assert then.judging is not None
-    flags = {change["name"]: change["flagged"] for change in then.judging["drift"]}
+    flags = {change["what"]: change["flagged"] for change in then.judging["drift"]}
     assert flags["judge: points met"]
     assert flags["judge: accuracy"]
     assert not flags["judge-2: accuracy"]

@@ -72,7 +72,11 @@ def judging_lines(judging: Mapping[str, Any]) -> Iterator[str]:
     for told in judging.get("gold_rows", ()):
         for s in told["judges"]:
             void = f"; its votes are void: {s['void']}" if s["void"] else ""
-            yield f"judge    {s['judge']}: {s['right']} of {s['given']} gold verdicts right ({told['rubric']}){void}"
+            missed = ", ".join(
+                f"{name} {right} of {given}" for name, (right, given) in s["points"].items() if right < given
+            )
+            missed = f"; missed: {missed}" if missed else ""
+            yield f"judge    {s['judge']}: {s['right']} of {s['given']} gold verdicts right ({told['rubric']}){missed}{void}"
     for moved in judging.get("drift", ()):
         if moved["flagged"]:
             yield f"drift    {moved['what']} ({moved['rubric']}): {moved['before']:.0%} before, {moved['now']:.0%} now"

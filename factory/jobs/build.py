@@ -250,7 +250,7 @@ def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
 
 
 def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame:
-    """Return every row that left the line: id, stage, reason, twin; in the order of stages, waves and shards."""
+    """Return every row that left the line: id, stage, reason, detail, twin; in the order of stages, waves and shards."""
     made = list(brought)
     for column in ("candidates", "verdicts", "deduped", "kept"):
         made += [artifact for wave in waves if (artifact := getattr(wave, column))]
@@ -258,7 +258,7 @@ def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame
     for artifact in made:
         if artifact.rejects:
             rows = artifact.read_rejects().explode("reasons").unnest("reasons")
-            frames.append(rows.select("id", stage=pl.lit(artifact.stage), reason="code", twin="twin"))
+            frames.append(rows.select("id", stage=pl.lit(artifact.stage), reason="code", detail="detail", twin="twin"))
     return pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
 
 

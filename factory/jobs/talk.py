@@ -134,6 +134,7 @@ def request_of(ask: Ask, attempt: int, wanted: SamplingSpec) -> Request:
         schema=ask.schema or prompt.head.json_schema,
         role=ask.role,
         example=ask.example if isinstance(ask.example, str) else orjson.dumps(ask.example).decode(),
+        about=ask.prompt,
     )
 
 

@@ -13,12 +13,12 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator
 
-from factory.artifacts.digest import Rng, row_rng
+from factory.artifacts.digest import Rng
 from factory.gates.judge import PROMPTS as GRADING
 from factory.gates.judge import judged, mark_of, prompt_and_response
 from factory.gates.rubric import Rubric, load_rubric
 from factory.gates.text import first_fault
-from factory.recipes.lists import QueryType, query_types, shipped_list
+from factory.recipes.lists import QueryType, query_types, situation
 from factory.recipes.mixing import mixed_skills
 from factory.recipes.recipe import Ask, Brief, Cell, Demand, Draft, Dropped, Plan, Recipe, RecipeParams, Talk
 from factory.skills.language.skill import LanguageSkill
@@ -77,9 +77,7 @@ def _written(params: InstructSkillMixParams, brief: Brief, skills: Sequence[Lang
     kind = brief.cell.partition(", ")[2]
     told = [{"name": s.label, "definition": s.definition, "positive": s.positive} for s in skills]
     about: dict[str, Any] = {"skills": told, "query_type": query_types(params.query_types)[kind]}
-    situation = shipped_list("situations")
-    drawn = {one: rng.pick(situation[many]) for one, many in SITUATION.items()}
-    drawn["person"] = in_turn(situation["people"], brief.slot)
+    drawn = situation(rng, brief.slot)
     about["length"] = drawn["length"]
     (first,) = yield [Ask(AUTHOR, {**about, **drawn}, example_of(skills, kind, drawn), sampling=LONG)]
     first.need()
@@ -93,15 +91,6 @@ def _written(params: InstructSkillMixParams, brief: Brief, skills: Sequence[Lang
     flags = ["unedited"] if params.critics and last is first else []
     shape, reasoning = "+".join(sorted(brief.skills)), last.reasoning or ""
     return Draft({}, verifier, kind, instruction, "", flags=flags, shape=shape, reasoning=reasoning)
-
-
-SITUATION = {"moment": "moments", "shape": "shapes", "register": "registers", "length": "lengths"}
-
-
-def in_turn(people: Sequence[str], slot: int) -> str:
-    """Return who writes in a slot: everybody once, in a random order, before anybody twice."""
-    turn, place = divmod(slot, len(people))
-    return row_rng(0, "people", str(turn)).shuffled(people)[place]
 
 
 def said(reply: Reply) -> tuple[str, str]:
@@ -121,10 +110,9 @@ def _edited(last: Reply, about: Mapping[str, Any]) -> Generator[list[Ask], list[
     (editor,) = yield [Ask(EDITOR, {**given, **critic.parsed}, same, sampling=LONG)]
     if editor.failure:
         return last
-    editor = replace(
-        editor, parsed={**editor.parsed, "instruction": editor.parsed["instruction"].strip() or instruction}
-    )
-    return last if first_fault(*said(editor)) else editor
+    whole = {**editor.parsed, "instruction": editor.parsed["instruction"].strip() or instruction}
+    better = replace(editor, parsed=whole)
+    return last if first_fault(*said(better)) else better
 
 
 def example_of(skills: Sequence[LanguageSkill], kind: str, drawn: Mapping[str, str]) -> dict[str, str]:

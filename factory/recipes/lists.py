@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
+from factory.artifacts.digest import Rng, row_rng
 from factory.prompts import prompts_folder
 
 
@@ -17,6 +18,20 @@ def shipped_list(name: str) -> dict[str, Any]:
     """Return a shipped list as it stands in its file: a mapping with `version` and the entries under their name."""
     found: dict[str, Any] = yaml.safe_load((prompts_folder() / "lists" / f"{name}.yaml").read_text(encoding="utf-8"))
     return found
+
+
+SITUATION = {"moment": "moments", "shape": "shapes", "register": "registers", "length": "lengths"}
+
+
+def situation(rng: Rng, slot: int) -> dict[str, str]:
+    """Return who writes in a slot, at what moment, in what shape and tone, and how long the response is.
+
+    The people come in turn: everybody once, in a random order, before anybody twice.
+    """
+    lists = shipped_list("situations")
+    turn, place = divmod(slot, len(lists["people"]))
+    person = row_rng(0, "people", str(turn)).shuffled(lists["people"])[place]
+    return {"person": person} | {one: rng.pick(lists[many]) for one, many in SITUATION.items()}
 
 
 class QueryType(BaseModel):

@@ -11,6 +11,7 @@ import yaml
 from factory.gates.reply import WHOLE_REPLY
 from factory.recipes.registry import RECIPES
 from factory.skills.library import HELD_OUT_FAMILIES
+from factory.teacher.protocol import AUTHOR
 
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"), (10**7, "1M<n<10M"))
 
@@ -131,7 +132,7 @@ def _with_whom(manifest: Mapping[str, Any]) -> str:
 
 def _use(manifest: Mapping[str, Any]) -> str:
     rows = [
-        (f"`{config}`", ", ".join(f"{s} {splits[s]:,}" for s in _split_order(splits)), ABOUT_CONFIG[config])
+        (f"`{config}`", ", ".join(f"{s} {splits[s]:,}" for s in _split_order(splits)), _about_config(config, manifest))
         for config, splits in manifest["configs"].items()
     ]
     return f"""## How to load
@@ -160,6 +161,14 @@ def _about_splits(manifest: Mapping[str, Any]) -> str:
     return held + (" `mini` is a choice of train rows (see Variety)." if "mini" in splits else "")
 
 
+def _about_config(config: str, manifest: Mapping[str, Any]) -> str:
+    texts = _texts(manifest) if config == "rl" else []
+    warning = (
+        f"; no reward for new texts in rows of {', '.join(f'`{name}`' for name in texts)} (see Limits)" if texts else ""
+    )
+    return ABOUT_CONFIG[config] + warning
+
+
 ABOUT_CONFIG = {
     "sft": "chat messages, solver's steps included (TRL, most trainers); `reasoning` is what the model thought, kept apart",
     "prompt_completion": "the same as prompt and completion; loss on the completion",
@@ -168,7 +177,7 @@ ABOUT_CONFIG = {
     "preference": "rows with a worse reply beside the chosen one (TRL: prompt, chosen, rejected)",
     "curriculum": "train chains as `sft`, one split a horizon, shortest first",
     "skills": "every skill (and Countdown's operator patterns): family, types, behavioural fingerprint, split, rows",
-    "rejects": "every attempt that left the line: id, stage, reason, twin",
+    "rejects": "every attempt that left the line: id, stage, reason with its detail, twin",
     "turns": "what a teacher was asked for each attempt and what it said, those that left among them; joined by `id`",
 }
 
@@ -187,7 +196,7 @@ def _making(manifest: Mapping[str, Any]) -> str:
     methods = _table(("recipe", "method", "source"), rows)
     note = "The assistant turns are the solver's own intermediate results, not a model's words."
     if len(_texts(manifest)) == len(manifest["recipes"]):
-        note = "Both the instructions and the replies are the teacher's words; how a row came about is in `turns`."
+        note = "The replies are the teacher's words; how each row came about, turn by turn, is in `turns`."
     elif manifest.get("teacher"):
         note = (
             "Rows of recipes that talk to a teacher have its words, and steps of its that reach the computed answer;"
@@ -220,7 +229,8 @@ Models: {models}. Prompts: {prompts}. The config `turns` holds every request's p
 
 {_table(("replies of", "requests", "prompt tokens", "completion tokens", "USD"), rows)}
 
-Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included.{_unpriced(found)}"""
+Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included; what judges were asked
+about gold rows is not in the table.{_unpriced(found)}"""
 
 
 def _unpriced(teacher: Mapping[str, Any]) -> str:
@@ -346,7 +356,12 @@ def _limits(manifest: Mapping[str, Any]) -> str:
         out = [
             f"Rows of {', '.join(f'`{name}`' for name in texts)} carry the knowledge, the mistakes and the taste of the teacher.",
             "Judges are models too: they find what rubrics ask for, and miss what no point asks about. Read some rows.",
+            "`score.py` cannot tell what a new text is worth where the verifier's kind is `rubric`: it says None (0 as a reward) for"
+            " all but the stored reply, and 0 for one that breaks a check. Reward such rows with a judge, or leave them out of RL.",
         ]
+        models = manifest["teacher"]["models"] if manifest.get("teacher") else {}
+        if manifest["grades"] and any(role != AUTHOR and name == models[AUTHOR] for role, name in models.items()):
+            out.append(f"Author and judge were the same model (`{models[AUTHOR]}`), so they share blind spots.")
     if "heldout" in manifest["configs"]["sft"] and manifest["skills"]["used"]:
         families = ", ".join(HELD_OUT_FAMILIES)
         out.append(
@@ -383,7 +398,7 @@ def _stand_ins(manifest: Mapping[str, Any]) -> list[str]:
 def _scoring() -> str:
     return """## How to score
 
-`score.py` (Python's standard library only) is the scorer the rows were checked with:
+`score.py` (Python's standard library only) decides every kind of verifier but `rubric`:
 
 ```python
 from score import score

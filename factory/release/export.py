@@ -31,7 +31,9 @@ from factory.skills.library import SKILLS, Library, fingerprint, held_out
 EXPORT_VERSION = 2
 SPLITS = ("train", "heldout")
 PAIRING = ("skill-pairs", "instruct-skillmix", "skill-mix")  # recipes whose pairs of skills are counted
-REJECTS = {"id": pl.String(), "stage": pl.String(), "reason": pl.String(), "twin": pl.String()}
+REJECTS = {
+    "id": pl.String(), "stage": pl.String(), "reason": pl.String(), "detail": pl.String(), "twin": pl.String()
+}  # fmt: skip
 SKILL_COLUMNS = {
     "name": pl.String(), "family": pl.String(), "version": pl.Int64(), "takes": pl.String(), "gives": pl.String(),
     "about": pl.String(), "fingerprint": pl.String(), "split": pl.String(), "rows": pl.Int64(),

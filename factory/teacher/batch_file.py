@@ -12,7 +12,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Set
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -107,7 +107,7 @@ class BatchFile:
             if key in self._results.places:
                 with _explained(self.folder):
                     reply = self._results.read(key)
-                yield id_, reply
+                yield id_, reply if reply.model else replace(reply, model=self.model)
             else:
                 self._pending[key] = request
                 yield id_, no_reply("pending", f"its reply is not in {self.folder} yet")
@@ -145,12 +145,17 @@ class BatchFile:
         unknown = self.unknown
         other = f" {unknown:,} results in the folder answer other requests than these." if unknown else ""
         return (
-            f"{len(self._pending):,} requests wait for replies, in {self.folder}: {_counted(handed)}.{other} Answer"
+            f"{len(self._pending):,} requests wait for replies{self._of_what()}, in {self.folder}: {_counted(handed)}.{other} Answer"
             f" each file with {self._command(handed)}a batch API, saving what comes back, or by hand with lines"
             ' {"custom_id": "...", "content": "..."}; put the results'
             f" into {self.folder} as .jsonl under any name that does not start with '{ASKED}', and run the same"
             " command again"
         )
+
+    def _of_what(self) -> str:
+        """Return what is asked, by prompt; nothing where requests do not say."""
+        counts = Counter(request.about for request in self._pending.values() if request.about)
+        return f" ({', '.join(f'{n:,} {about}' for about, n in sorted(counts.items()))})" if counts else ""
 
     def _command(self, handed: _Handed) -> str:
         """Return how vLLM answers the first file whose results have no file yet; nothing when there is none."""

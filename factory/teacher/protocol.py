@@ -42,6 +42,7 @@ class Request:
     `repeat` tells apart requests that are otherwise the same: the second sample of a question, the next attempt at a
     row. `schema` is a JSON Schema that the reply must keep. `role` says which model should answer; it is not part of
     the content. `example` is what a good reply looks like: never sent, it serves estimates and the fake teacher.
+    `about` is what people call it, such as the name of its prompt: never sent either.
     """
 
     messages: tuple[Message, ...] = ()
@@ -52,6 +53,7 @@ class Request:
     logprobs: int | None = None
     role: Role = "author"
     example: str = ""
+    about: str = ""
 
     @property
     def said(self) -> tuple[str, ...]:

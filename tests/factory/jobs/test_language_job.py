@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import pytest
 from by_example import SKILLS, by_words
 
 from factory.artifacts.digest import Rng
-from factory.errors import BudgetSpent, UserError
+from factory.artifacts.store import Artifact, Store
+from factory.errors import BudgetSpent, FactoryError, UserError
 from factory.jobs.build import Built, run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.model import JobFile, parse_job
 from factory.notebook import load
-from factory.prompts import find_prompt
+from factory.prompts import all_prompts, find_prompt
 from factory.recipes.instruct_skillmix import AUTHOR, CRITIC, EDITOR
 from factory.release.verify import verify_release
 from factory.skills.language import bank
@@ -163,33 +165,54 @@ def test_a_second_run_asks_nothing_and_gives_the_same_bytes(workshop: Workshop) 
     assert data_of(again.release) == first
 
 
-def test_a_run_killed_again_and_again_pays_no_request_twice(
+def test_a_teacher_that_dies_again_and_again_is_paid_for_no_request_twice(
     workshop: Workshop, whole: tuple[dict[str, bytes], int]
 ) -> None:
     paid: list[str] = []
     rng = Rng(5)
 
     def dying(after: int) -> Answer:
-        answered: list[str] = []
+        left = iter(range(after))
 
         def reply(request: Request) -> Any:
-            if len(answered) == after:
-                raise KeyboardInterrupt
-            answered.append(key_of(request))
+            if next(left, None) is None:
+                return no_reply("connection", "the server is gone")
             paid.append(key_of(request))
             return some_fail(request)
 
         return reply
 
-    kills = 0
+    deaths = 0
     for _ in range(60):
         try:
-            built = workshop.run(dying(rng.between(1, 40)))
+            built = workshop.run(dying(rng.between(5, 40)))
             break
-        except KeyboardInterrupt:
-            kills += 1
-    assert kills >= 4
+        except FactoryError:
+            deaths += 1
+    assert deaths >= 3
     assert len(paid) == len(set(paid)) == whole[1]
+    assert data_of(built.release) == whole[0]
+
+
+@pytest.mark.parametrize("stage", ["skills", "plan", "verify", "dedupe", "samples"])
+def test_a_run_that_died_at_a_commit_goes_on_without_a_repeated_request(
+    stage: str, workshop: Workshop, whole: tuple[dict[str, bytes], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = Store.commit
+
+    def die(self: Store, name: str, *args: Any) -> Artifact:
+        if name == stage:
+            raise KeyboardInterrupt
+        return commit(self, name, *args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "commit", die)
+        with pytest.raises(KeyboardInterrupt):
+            workshop.run(some_fail)
+    first = [key_of(request) for request in workshop.asked]
+    built = workshop.run(some_fail)
+    then = [key_of(request) for request in workshop.asked]
+    assert len(first) + len(then) == len({*first, *then}) == whole[1]
     assert data_of(built.release) == whole[0]
 
 
@@ -208,11 +231,7 @@ def test_small_budgets_come_to_the_same_end_without_a_repeated_request(
     assert data_of(built.release) == whole[0]
 
 
-def test_another_version_of_a_rubric_or_prompt_talks_anew(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dataclasses import replace
-
-    from factory.prompts import all_prompts
-
+def test_another_prompt_file_talks_anew(workshop: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
     workshop.run()
     changed = {**all_prompts(), EDITOR: replace(find_prompt(EDITOR), identity="another")}
     monkeypatch.setattr("factory.prompts.all_prompts", lambda: changed)

@@ -70,16 +70,18 @@ def _sum_up(built: Built) -> None:
 def judging_lines(judging: Mapping[str, Any]) -> Iterator[str]:
     """Yield how each judge did on gold rows, and what moved since the last run by more than chance."""
     for told in judging.get("gold_rows", ()):
-        for s in told["judges"]:
-            void = f"; its votes are void: {s['void']}" if s["void"] else ""
-            missed = ", ".join(
-                f"{name} {right} of {given}" for name, (right, given) in s["points"].items() if right < given
-            )
-            missed = f"; missed: {missed}" if missed else ""
-            yield f"judge    {s['judge']}: {s['right']} of {s['given']} gold verdicts right ({told['rubric']}){missed}{void}"
+        yield from (f"judge    {s['judge']}: {_standing(s)} ({told['rubric']})" for s in told["judges"])
     for moved in judging.get("drift", ()):
         if moved["flagged"]:
             yield f"drift    {moved['what']} ({moved['rubric']}): {moved['before']:.0%} before, {moved['now']:.0%} now"
+
+
+def _standing(told: Mapping[str, Any]) -> str:
+    """Return how a judge did on gold rows: how many verdicts were right, at which points it missed, whether it is void."""
+    points = [f"{name} {right} of {given}" for name, (right, given) in told["points"].items() if right < given]
+    missed = f"; missed: {', '.join(points)}" if points else ""
+    void = f"; its votes are void: {told['void']}" if told["void"] else ""
+    return f"{told['right']} of {told['given']} gold verdicts right{missed}{void}"
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from factory.cli.reading import collect, scan, splits_of
 from factory.errors import UserError
 from factory.gates.reply import WHOLE_REPLY
 from factory.release.folder import MANIFEST
-from factory.release.reference import all_releases, read_facts
+from factory.release.reference import all_releases, find_release, read_facts
 
 SHORTEST = 6
 SHOWN = 5
@@ -24,13 +24,15 @@ SHOWN = 5
 
 @click.command()
 @click.argument("id_", metavar="ID")
+@click.argument("release", required=False)
 @out_option
-def why(id_: str, out: Path) -> None:
+def why(id_: str, release: str | None, out: Path) -> None:
     """Tell where the row ID comes from, or why it was rejected; the first six characters or more are enough.
 
-    Looks through the releases under DIR, newest first.
+    Looks in RELEASE (a folder, or NAME[@VERSION]), else through the releases under DIR, newest first.
     """
-    folders = sorted(all_releases(out), key=lambda f: (f / MANIFEST).stat().st_mtime_ns, reverse=True)
+    folders = [find_release(release, out)] if release else all_releases(out)
+    folders = sorted(folders, key=lambda f: (f / MANIFEST).stat().st_mtime_ns, reverse=True)
     if not folders:
         raise UserError(f"there is no release in {out / 'releases'}; build one with `factory run`")
     folder, full = _find(id_, folders)
@@ -148,7 +150,8 @@ def tree_lines(tree: dict[str, Any], depth: int = 0) -> Iterator[str]:
 
 
 def _show_reject(folder: Path, reject: dict[str, Any]) -> None:
-    say(f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold")
+    detail = f": {reject['detail']}" if reject["detail"] else ""
+    say(f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold{detail}")
     twin = reject["twin"]
     if twin is None:
         return

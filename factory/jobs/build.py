@@ -250,7 +250,7 @@ def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
 
 
 def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame:
-    """Return every row that left the line: id, stage, reason, detail, twin; in the order of stages, waves and shards."""
+    """Return every row that left the line, with its reason; in the order of stages, waves and shards."""
     made = list(brought)
     for column in ("candidates", "verdicts", "deduped", "kept"):
         made += [artifact for wave in waves if (artifact := getattr(wave, column))]

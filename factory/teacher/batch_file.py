@@ -145,7 +145,8 @@ class BatchFile:
         unknown = self.unknown
         other = f" {unknown:,} results in the folder answer other requests than these." if unknown else ""
         return (
-            f"{len(self._pending):,} requests wait for replies{self._of_what()}, in {self.folder}: {_counted(handed)}.{other} Answer"
+            f"{len(self._pending):,} requests wait for replies{self._of_what()}, in {self.folder}: {_counted(handed)}."
+            f"{other} Answer"
             f" each file with {self._command(handed)}a batch API, saving what comes back, or by hand with lines"
             ' {"custom_id": "...", "content": "..."}; put the results'
             f" into {self.folder} as .jsonl under any name that does not start with '{ASKED}', and run the same"

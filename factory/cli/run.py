@@ -77,7 +77,7 @@ def judging_lines(judging: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _standing(told: Mapping[str, Any]) -> str:
-    """Return how a judge did on gold rows: how many verdicts were right, at which points it missed, whether it is void."""
+    """Return how a judge did on gold rows: right verdicts, the points it missed, whether its votes are void."""
     points = [f"{name} {right} of {given}" for name, (right, given) in told["points"].items() if right < given]
     missed = f"; missed: {', '.join(points)}" if points else ""
     void = f"; its votes are void: {told['void']}" if told["void"] else ""

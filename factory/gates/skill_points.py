@@ -17,9 +17,10 @@ import orjson
 from factory.artifacts.digest import digest
 from factory.gates.judge import Grades, Grading, grade, mark_of
 from factory.gates.rubric import Criterion, GoldRow, Rubric, load_rubric
-from factory.prompts import find_prompt
+from factory.prompts import find_prompt, prompts_folder
 from factory.recipes.recipe import Ask, Grade
 from factory.score import CHECKS
+from factory.skills.language.lists import read_skills
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Reply, Sampling
 
@@ -54,7 +55,7 @@ class Task:
     @property
     def rubric(self) -> Rubric:
         """Return what its texts are graded by: a point for each skill, then OTHERS."""
-        return rubric().with_skills({skill.name: skill.definition for skill in self.skills})
+        return rubric().with_skills({skill.name: meant_by(skill) for skill in self.skills})
 
     def forms(self, skill: LanguageSkill) -> list[str]:
         """Return the words by which a text would name the skill; those that the topic itself needs are free."""
@@ -200,7 +201,23 @@ def _limited(row: GoldRow) -> GoldRow:
     """Return a gold row of skill-shown with its limit, and the verdict that a count gives."""
     task = Task(tuple(LanguageSkill(name, said) for name, said in row.skills.items()), row.inputs["topic"])
     within = sentences(row.inputs["text"]) <= task.limit
-    return replace(row, inputs={**row.inputs, "limit": task.limit_said}, verdicts={**row.verdicts, LIMIT: within})
+    known = shipped_skills()
+    skills = {name: meant_by(known[name]) if name in known else said for name, said in row.skills.items()}
+    inputs = {**row.inputs, "limit": task.limit_said}
+    return replace(row, inputs=inputs, skills=skills, verdicts={**row.verdicts, LIMIT: within})
+
+
+def meant_by(skill: LanguageSkill) -> str:
+    """Return what a judge is told of a skill: its definition, and what looks like it and is not."""
+    near = f" What looks like it and is not: {skill.negative}" if skill.negative else ""
+    return f"{skill.definition or skill.label}{near}"
+
+
+@cache
+def shipped_skills() -> dict[str, LanguageSkill]:
+    """Return the shipped skills by name."""
+    found = read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped").skills
+    return {skill.name: skill for skill in found}
 
 
 def graded(task: Task, text: str, votes: int) -> Grading:

@@ -90,7 +90,8 @@ def _calibration(told: Mapping[str, Any]) -> Calibration:
 
 def last_judging(name: str, out: Path) -> list[dict[str, Any]]:
     """Return what the newest run record of a job says of its judges; nothing when none says anything."""
-    for path in sorted((out / "runs").glob(f"*-{name}-*.json"), reverse=True):
+    found = sorted((out / "runs").glob(f"*-{name}-*.json"), key=lambda p: (p.name[:16], p.stat().st_mtime_ns))
+    for path in reversed(found):  # the time in a name is to the second
         try:
             told = orjson.loads(path.read_bytes())
         except (OSError, ValueError):

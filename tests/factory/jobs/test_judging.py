@@ -263,7 +263,7 @@ def test_a_judge_that_moved_since_the_last_version_is_flagged(court: Court) -> N
     assert flags["judge: accuracy"]
     assert not flags["judge-2: accuracy"]
     assert not flags["judge-2: points met"]
-    assert last_judging("judged", court.out) == then.judging["gold_rows"]
+    assert last_judging("judged", court.out) == orjson.loads(orjson.dumps(then.judging["gold_rows"]))
 
 
 def test_what_was_judged_before_is_read_past_records_that_cannot_be_read(tmp_path: Path) -> None:

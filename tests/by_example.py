@@ -138,6 +138,18 @@ INSTRUCTIONS = Texts(
         Instruction("row1", "My train is at 9:40 and the walk takes 25 minutes. When must I leave?", "At 9:15."),
         Instruction("row2", "Write two sentences that thank a neighbour for watering my plants in July."),
         Instruction("row3", "What is the difference between a sole trader and a limited company?"),
+        Instruction("row4", "How do I stop my bicycle's front brake from squealing?"),
+        Instruction("row5", "Which of my two job offers keeps more of my evenings free, 38 hours or 42?"),
+        Instruction("row6", "Explain to a ten-year-old why ships of steel float."),
+        Instruction("row7", "Turn this into one polite sentence: send me the invoice now."),
+        Instruction("row8", "What should I check before I buy a used piano?"),
+        Instruction("row9", "How many tins of 2.5 litres do I need for 90 square metres at 10 square metres a litre?"),
+        Instruction("row10", "Suggest three opening lines for a speech at my sister's wedding."),
+        Instruction("row11", "Why does bread go stale faster in the fridge?"),
+        Instruction("row12", "Give me a plan for learning 20 chords on the ukulele in a month."),
+        Instruction("row13", "What does it mean when a judge adjourns a hearing?"),
+        Instruction("row14", "Find the mistake: all cats purr, Tom purrs, so Tom is a cat."),
+        Instruction("row15", "How do I tell my landlord that the heating has failed again?"),
     )
 )
 _EVERY: dict[str, Any] = {"skills": POOL, "documents": DOCUMENTS, "instructions": INSTRUCTIONS}

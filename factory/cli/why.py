@@ -150,7 +150,7 @@ def tree_lines(tree: dict[str, Any], depth: int = 0) -> Iterator[str]:
 
 
 def _show_reject(folder: Path, reject: dict[str, Any]) -> None:
-    detail = f": {reject['detail']}" if reject["detail"] else ""
+    detail = f": {reject['detail']}" if reject.get("detail") else ""
     say(f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold{detail}")
     twin = reject["twin"]
     if twin is None:

@@ -1,7 +1,7 @@
 """Who judges the judges: gold rows, hidden among the real ones by their form, and what each judge makes of them.
 
-A gold row is asked exactly as a real row is. A judge whose verdicts on the gold rows are not clearly better than chance
-is void: its votes should not be used. The bar is chosen by simulation (benchmarks/judges.py).
+A gold row is asked exactly as a vote on a real row is. A judge whose verdicts on the gold rows are not clearly better
+than chance is void: its votes should not be used. The bar is chosen by simulation (benchmarks/judges.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from factory.artifacts.digest import row_rng
 from factory.errors import UserError
-from factory.gates.judge import grading, read_points
+from factory.gates.judge import APPROACHES, grading, read_points
 from factory.gates.rubric import GoldRow, Rubric
 from factory.gates.votes import share_change, wilson
 from factory.recipes.recipe import Ask
@@ -93,17 +93,24 @@ def calibrate(
 ) -> Generator[list[Ask], list[Reply], Calibration]:
     """Return how each judge does on the gold rows of a rubric, each asked once, in an order of its own.
 
+    A row is the same vote for every judge and in every run, so that none has the easier approach; rows take the
+    approaches in turn.
     Void is a judge below the `bar`, or one without a verdict on half of the decisions; a bar of 0 trusts anybody.
     UserError when the rubric has no gold rows, or they are all of one verdict, so that nobody could fail.
     """
     _check_gold(rubric)
     asked = [(judge, row) for judge in judges for row in gold_order(rubric, judge, seed)]
-    replies = yield [grading(rubric.of_gold(row), row.inputs, gold=row, role=judge) for judge, row in asked]
+    replies = yield [_asking(rubric, row, judge) for judge, row in asked]
     heard = list(zip(asked, replies, strict=True))
     standings = (
         _standing(rubric, judge, [(r, reply) for (j, r), reply in heard if j == judge], bar) for judge in judges
     )
     return Calibration(f"{rubric.name}.v{rubric.version}", rubric.identity, bar, tuple(standings))
+
+
+def _asking(rubric: Rubric, row: GoldRow, judge: Role) -> Ask:
+    vote = rubric.gold.index(row) % APPROACHES
+    return grading(rubric.of_gold(row), row.inputs, vote, gold=row, role=judge)
 
 
 def gold_order(rubric: Rubric, judge: str, seed: int) -> list[GoldRow]:

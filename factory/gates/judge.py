@@ -1,7 +1,8 @@
 """The judge: a rubric's points by independent votes, and which of two responses is better whichever comes first.
 
-Every vote is a request of its own (another repeat and seed). A reply that fails, or does not name exactly the points
-asked for in their order, is a vote that was not given; it never counts as a no.
+Every vote is a request of its own: another repeat and seed, and another approach to the same points, as votes that read
+alike overlook the same faults. A reply that fails, or does not name exactly the points asked for in their order, is a
+vote that was not given; it never counts as a no.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from factory.teacher.protocol import Reply, Role, Sampling
 GRADE, PREFER = "judge/grade.v1", "judge/prefer.v1"
 PROMPTS = (GRADE, PREFER)
 TEMPERATURE = 0.7  # of votes: at 0 they would be one vote
+APPROACHES = 3  # ways to go through a row, which the prompts know by number
 REASON = 400  # characters
 
 Votes = tuple[bool | None, ...]
@@ -66,6 +68,7 @@ def grading(
         "questions": [criterion.asks for criterion in rubric.criteria],
         "notes": [criterion.about for criterion in rubric.criteria],
         "mark": mark_of(texts),
+        "approach": approach_of(vote),
     }
     met = gold.verdicts if gold else dict.fromkeys(rubric.names, True)
     return Ask(
@@ -77,6 +80,11 @@ def grading(
         sampling=Sampling(temperature=TEMPERATURE, max_tokens=400 + 150 * len(rubric.names), seed=vote),
         schema=points_schema(rubric.names),
     )
+
+
+def approach_of(vote: int) -> int:
+    """Return the number of the way in which a vote goes through a row, from 1: the votes take them in turn."""
+    return vote % APPROACHES + 1
 
 
 def mark_of(texts: Sequence[str]) -> str:
@@ -228,6 +236,7 @@ def _comparing(instruction: str, a: str, b: str, vote: int, swapped: bool) -> As
         "first": first,
         "second": second,
         "mark": mark_of([instruction, *sorted((a, b))]),
+        "approach": approach_of(vote),
     }
     example = {"first": "Exact.", "second": "Vague.", "better": "second" if swapped else "first"}
     sampling = Sampling(temperature=TEMPERATURE, max_tokens=800, seed=vote)

@@ -360,18 +360,24 @@ class Filling:
         ]
         return (
             f"{left.height} of {self.job.rows} slots could not be filled in {attempts} attempts; the fullest gap is"
-            f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}. {_what_did_not_hold(reasons)}"
+            f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}."
+            f" {_what_did_not_hold(reasons, self.job.replans)}"
         )
 
 
-def _what_did_not_hold(reasons: Sequence[Mapping[str, Any]]) -> str:
-    """Return the most frequent reasons, an instance of the first where it is the teacher's, and what to do."""
+def _what_did_not_hold(reasons: Sequence[Mapping[str, Any]], replans: int) -> str:
+    """Return the most frequent reasons, an instance of the first, and what to do."""
     counts = Counter(reason["code"] for reason in reasons).most_common(3)
     why = f"What did not hold: {', '.join(f'{code}: {count}' for code, count in counts)}."
-    if not counts or counts[0][0] not in CONTENT:
-        return f"{why} Ask for fewer rows there, raise its cap, widen its levels or bring more seeds."
-    said = next(reason["detail"] for reason in reasons if reason["code"] == counts[0][0])
-    return f"{why} The teacher's replies are the cause, such as: {said[:200]!r}. {TEACHER_REMEDIES[counts[0][0]]}"
+    said = next((r["detail"] for r in reasons if counts and r["code"] == counts[0][0] and r["detail"]), "")
+    if counts and counts[0][0] in CONTENT:
+        return f"{why} The teacher's replies are the cause, such as: {said[:200]!r}. {TEACHER_REMEDIES[counts[0][0]]}"
+    again = "" if replans > FEW_REPLANS else f" raise replans (now {replans}), which plans such slots anew;"
+    instance = f" Such as: {said[:200]!r}." if said else ""
+    return f"{why}{instance} What helps:{again} fewer rows there, a higher cap, more levels, or more seeds."
+
+
+FEW_REPLANS = 10
 
 
 TEACHER_REMEDIES = {

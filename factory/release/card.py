@@ -257,7 +257,8 @@ def _judging(manifest: Mapping[str, Any]) -> str:
             for g in _folded(manifest["grades"])[:MOST_POINTS]
         ]
         parts.append(
-            "Points of the rows that stayed, by majority of independent votes (`lineage` holds every vote and their agreement):"
+            "Points of the rows that stayed, by majority of independent votes; a tie, or too few votes, is no verdict (`lineage` holds"
+            " every vote and how far they agree):"
             f"\n\n{_table(('point', 'rows', 'met', 'no verdict'), given)}"
         )
     return "\n\n".join(parts)

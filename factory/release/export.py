@@ -159,7 +159,7 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
     if contents.rejects.height:  # readers stumble over a file without rows
         tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
     if contents.turns:
-        rows, counts = write_turns(contents.turns, contents.samples, folder)
+        rows, counts, prompts = write_turns(contents.turns, contents.samples, folder)
         tally.rows["turns"] = {"turns": rows}
         talking = (
             rows
@@ -170,7 +170,7 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
             .collect()
             .item()
         )
-        tally.teacher = teaching(contents.job, counts, talking)
+        tally.teacher = teaching(contents.job, counts, prompts, talking)
     return tally
 
 
@@ -222,7 +222,7 @@ def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
     told = {name: bank.get(name) for split in SPLITS for name in bank.names(split)} if bank else {}
     rows: list[tuple[Any, ...]] = []
     labels = task_labels()
-    library = set(SKILLS) if not told or any(name in SKILLS for name in tally.skills) else set()
+    library = set(SKILLS) if any(name in SKILLS for name in tally.skills) else set()
     for name in sorted(set(tally.skills) | library | set(told)):
         about: tuple[Any, ...] = ("pattern", 1, None, None, "an operator pattern of its recipe", None)
         split = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import polars as pl
 
 from factory.artifacts.store import Artifact
 from factory.jobs.model import Job
-from factory.jobs.talk import prompts_of
 from factory.prompts import find_prompt
 from factory.release.parquet import SplitWriter
 from factory.teacher.model import Price
@@ -19,25 +18,28 @@ from factory.teacher.protocol import AUTHOR, Role, Usage
 COUNTS = ("requests", "prompt_tokens", "completion_tokens")
 
 
-def write_turns(turns: Sequence[Artifact], samples: Sequence[Artifact], folder: Path) -> tuple[int, pl.DataFrame]:
-    """Write the config `turns`; return its rows, and the requests and tokens by (role, model, accepted)."""
+def write_turns(
+    turns: Sequence[Artifact], samples: Sequence[Artifact], folder: Path
+) -> tuple[int, pl.DataFrame, set[str]]:
+    """Write the config `turns`; return its rows, requests and tokens by (role, accepted), and the prompts."""
     accepted = pl.concat([s.read(["id"]) for s in samples])["id"]
     writer = SplitWriter(folder / "turns", "turns", sum(t.rows for t in turns))
-    counts = []
+    counts, prompts = [], set[str]()
     for artifact in turns:
         frame = artifact.read().with_columns(accepted=pl.col("id").is_in(accepted.implode()))
         counts.append(frame.group_by("role", "accepted").agg(
             pl.len().alias("requests"), pl.col("prompt_tokens").sum(), pl.col("completion_tokens").sum()
         ))  # fmt: skip
+        prompts.update(frame["prompt"].unique().to_list())
         writer.write(frame)
     writer.close()
-    return writer.rows, pl.concat(counts).group_by("role", "accepted").sum().sort("role", "accepted")
+    return writer.rows, pl.concat(counts).group_by("role", "accepted").sum().sort("role", "accepted"), prompts
 
 
-def teaching(job: Job, counts: pl.DataFrame, rows: int) -> dict[str, Any]:
+def teaching(job: Job, counts: pl.DataFrame, asked: Collection[str], rows: int) -> dict[str, Any]:
     """Return the manifest's part on the teacher: models, prompts, and what replies cost, per accepted row."""
     specs = {role: job.teacher_of(role) for role in (AUTHOR, *job.judges)}
-    prompts = {place: find_prompt(place).identity for place in prompts_of([e.model_dump() for e in job.recipes])}
+    prompts = {place: find_prompt(place).identity for place in asked}
     prices = {role: spec.price if spec else None for role, spec in specs.items()}
     everything, used = _sum(counts, prices), _sum(counts.filter("accepted"), prices)
     tokens = everything["prompt_tokens"] + everything["completion_tokens"]

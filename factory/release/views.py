@@ -17,6 +17,7 @@ RESPONSE = (
 )
 USER = pl.struct(role=pl.lit("user"), content="prompt")
 ASSISTANT = pl.struct(role=pl.lit("assistant"), content=RESPONSE)
+STYLE = pl.when(pl.col("verifier").struct.field("kind") == "rubric").then(pl.lit("model")).otherwise(pl.lit("rule"))
 REJECTED = pl.struct(role=pl.lit("assistant"), content="rejected")
 ABOUT = (pl.col("recipe"), pl.col("level"), pl.col("skills"), pl.col("flags"))
 
@@ -35,7 +36,7 @@ VIEWS: Mapping[str, tuple[pl.Expr, ...]] = {
         pl.format("skill-factory/{}", "recipe").alias("data_source"),
         pl.concat_list(USER).alias("prompt"),
         pl.col("recipe").alias("ability"),
-        pl.struct(style=pl.lit("rule"), ground_truth=pl.col("verifier").struct.json_encode()).alias("reward_model"),
+        pl.struct(style=STYLE, ground_truth=pl.col("verifier").struct.json_encode()).alias("reward_model"),
         pl.struct(
             split=pl.col("split").cast(pl.String),
             index="slot",

@@ -145,7 +145,7 @@ class BatchFile:
         unknown = self.unknown
         other = f" {unknown:,} results in the folder answer other requests than these." if unknown else ""
         return (
-            f"{len(self._pending):,} requests wait for replies{self._of_what()}, in {self.folder}: {_counted(handed)}."
+            f"{_waiting(len(self._pending))}{self._of_what()}, in {self.folder}: {_counted(handed)}."
             f"{other} Answer"
             f" each file with {self._command(handed)}a batch API, saving what comes back, or by hand with lines"
             ' {"custom_id": "...", "content": "..."}; put the results'
@@ -176,6 +176,10 @@ def _is_out(asked: list[Path], came_back: list[Path]) -> bool:
 
 def _newest(files: list[Path]) -> int:
     return max(path.stat().st_mtime_ns for path in files)
+
+
+def _waiting(n: int) -> str:
+    return f"{n:,} requests wait for replies" if n != 1 else "1 request waits for its reply"
 
 
 def _counted(handed: _Handed) -> str:

@@ -76,7 +76,8 @@ class VllmBatch:
         ids: dict[str, list[str]] = {}  # by key: the same request under two ids is answered once
         for id_ in sorted(requests, key=lambda id_: _beginning(requests[id_])):
             ids.setdefault(requests[id_].key(self._identity), []).append(id_)
-        async with self._one_at_a_time, closing(self._judged({k: requests[v[0]] for k, v in ids.items()})) as replies:
+        fitted = {key: self._engine.fitted(requests[same[0]]) for key, same in ids.items()}
+        async with self._one_at_a_time, closing(self._judged(fitted)) as replies:
             async for key, reply in replies:
                 for id_ in ids[key]:
                     yield id_, reply

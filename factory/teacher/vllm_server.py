@@ -93,7 +93,8 @@ class VllmServer:
         if not requests:
             return
         http = await self._running()
-        async with closing(http.complete(requests)) as replies:
+        fitted = {id_: self._engine.fitted(request) for id_, request in requests.items()}
+        async with closing(http.complete(fitted)) as replies:
             async for key, reply in replies:
                 yield key, reply
 

@@ -1,103 +1,133 @@
-"""Doubtful pairs: a teacher says whether two skills are one, and the list is merged by what it says."""
+"""Which skills are one: a teacher reads the list for doubles, judges pairs, and the list is merged by what it says."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import polars as pl
 
-from factory.prompts import find_prompt
 from factory.recipes.recipe import Ask
-from factory.skills.language.extract import Asking, Log, Merging
-from factory.skills.language.merge import Merged
+from factory.skills.language.extract import Asking, Confirmation, Log, Merging, beginning, sized
+from factory.skills.language.lists import joined
+from factory.skills.language.merge import Merged, by_spelling
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Sampling
 
-SAME = "skills/same.v1"
+SAME, DOUBLES = "skills/same.v1", "skills/doubles.v1"
 PAIRS_A_REQUEST = 10
+LINES_A_REQUEST = 60  # skills of a list that is read for doubles
+LINE_CHARS = 120  # a name and about half a definition
 JUDGING = Sampling(temperature=0.0, max_tokens=3_072)
 
-
-@dataclass(slots=True)
-class Confirmed:
-    """What a teacher said of pairs: whether each is one skill, and of those that are, which name is the clearer."""
-
-    verdicts: dict[frozenset[str], bool] = field(default_factory=dict)
-    names: dict[frozenset[str], str] = field(default_factory=dict)
+Pair = tuple[str, str]
 
 
-def settle(raw: Sequence[LanguageSkill], merging: Merging, log: Log, confirming: bool) -> Asking[Merged]:
-    """Return the skills without doubles; the pairs that vectors cannot decide are asked of the teacher, if wanted.
+def settle(
+    raw: Sequence[LanguageSkill],
+    merging: Merging,
+    log: Log,
+    confirming: bool,
+    told: Mapping[str, str] | None = None,
+) -> Asking[Merged]:
+    """Return the skills without doubles. `told` has of a name what a prompt says of it, where that is not `said`.
 
-    They are asked about before anything is merged by meaning: a pair merged in error would never be seen again.
+    If wanted, the teacher names groups that may be one skill, and judges their pairs and those that vectors put
+    nearest; then only its word merges, or a cosine that leaves no doubt. The verdicts are the log's.
     """
-    pairs = merging.doubtful(raw) if confirming else []
-    if not pairs:
+    if not confirming:
         return merging.merge(raw)
-    confirmed = yield from confirm(raw, [(first, second) for first, second, _ in pairs], log)
-    return _named(merging.merge(raw, confirmed.verdicts), confirmed)
+    skills = by_spelling(raw)
+    lines = {skill.name: skill.said for skill in skills} | dict(told or {})
+    pairs: dict[Pair, float | None] = dict.fromkeys((yield from list_doubles(skills, lines, log)))
+    pairs |= {(first, second): cosine for first, second, cosine in merging.candidates(skills)}
+    yield from confirm(pairs, lines, log)
+    return _as_told(merging.sure.merge(raw, log.verdicts), raw, log)
 
 
-def confirm(skills: Sequence[LanguageSkill], pairs: Sequence[tuple[str, str]], log: Log) -> Asking[Confirmed]:
-    """Return the verdicts on pairs of names, asked several at a time; vectors decide where there is none."""
-    by_name = {skill.name: skill for skill in skills}
-    groups = [pairs[i : i + PAIRS_A_REQUEST] for i in range(0, len(pairs), PAIRS_A_REQUEST)]
-    replies = yield [_ask([(by_name[a], by_name[b]) for a, b in group]) for group in groups]
-    out = Confirmed()
-    for i, value in log.hear("confirm", [_titles(group) for group in groups], replies, needed=False):
-        _take(out, groups[i], value["verdicts"], log)
-    return out
+def list_doubles(skills: Sequence[LanguageSkill], lines: Mapping[str, str], log: Log) -> Asking[list[Pair]]:
+    """Return the pairs of names in the groups that a teacher takes for one skill, family by family, in blocks."""
+    ordered = sorted((skill.family, skill.name) for skill in skills)
+    names = [name for _, name in ordered]
+    blocks = [names[i : i + LINES_A_REQUEST] for i in range(0, len(names), LINES_A_REQUEST)]
+    blocks = [block for block in blocks if len(block) > 1]
+    if not blocks:
+        return []
+    replies = yield [
+        Ask(DOUBLES, {"skills": [beginning(lines[n], LINE_CHARS) for n in block]}, {"groups": []}, sampling=JUDGING)
+        for block in blocks
+    ]
+    pairs: list[Pair] = []
+    subjects = [f"{block[0]} to {block[-1]}" for block in blocks]
+    for i, value in log.hear("doubles", subjects, replies, needed=False):
+        for group in value["groups"]:
+            numbers = sorted(set(group["numbers"]))
+            if len(numbers) < 2 or numbers[-1] > len(blocks[i]):
+                log.reject("doubles", subjects[i], "no_group", f"of the numbers {numbers}")
+                continue
+            pairs += [_pair(first, second) for first, second in combinations([blocks[i][n - 1] for n in numbers], 2)]
+    return list(dict.fromkeys(pairs))
 
 
-def _ask(pairs: Sequence[tuple[LanguageSkill, LanguageSkill]]) -> Ask:
-    verdict = {"reason": "Each can be shown without the other.", "relation": "siblings", "name": "first"}
+def _pair(one: str, other: str) -> Pair:
+    return (one, other) if one < other else (other, one)
+
+
+def confirm(pairs: Mapping[Pair, float | None], lines: Mapping[str, str], log: Log) -> Asking[None]:
+    """Let the log have what a teacher says of pairs of names, asked several at a time."""
+    listed = list(pairs)
+    groups = [listed[i : i + PAIRS_A_REQUEST] for i in range(0, len(listed), PAIRS_A_REQUEST)]
+    if not groups:
+        return
+    replies = yield [_ask([(lines[a], lines[b]) for a, b in group]) for group in groups]
+    subjects = ["; ".join(map(" / ".join, group)) for group in groups]
+    for i, value in log.hear("confirm", subjects, replies, needed=False):
+        _take(groups[i], value["verdicts"], pairs, log)
+
+
+def _ask(pairs: Sequence[Pair]) -> Ask:
+    verdict = {"reason": "Each can be shown without the other.", "relation": "siblings", "keep": ""}
     return Ask(
         SAME,
-        {"pairs": [{"first": first.said, "second": second.said} for first, second in pairs]},
+        {"pairs": [{"first": first, "second": second} for first, second in pairs]},
         {"verdicts": [{"pair": i, **verdict} for i in range(1, len(pairs) + 1)]},
         sampling=JUDGING,
-        schema=exactly(SAME, "verdicts", len(pairs)),
+        schema=sized(SAME, "verdicts", len(pairs), len(pairs)),
     )
 
 
-def exactly(prompt: str, key: str, n: int) -> dict[str, Any]:
-    """Return a prompt's schema with exactly n values in the list of a key."""
-    schema = dict(find_prompt(prompt).head.json_schema or {})
-    listed = {**schema["properties"][key], "minItems": n, "maxItems": n}
-    return {**schema, "properties": {**schema["properties"], key: listed}}
-
-
-def _titles(pairs: Sequence[tuple[str, str]]) -> str:
-    return "; ".join(f"{first} / {second}" for first, second in pairs)
-
-
-def _take(out: Confirmed, pairs: Sequence[tuple[str, str]], said: Sequence[Mapping[str, Any]], log: Log) -> None:
+def _take(
+    group: Sequence[Pair], said: Sequence[Mapping[str, Any]], cosines: Mapping[Pair, float | None], log: Log
+) -> None:
     """Take the verdicts that say of which pair they are; one told twice or not at all is none."""
     numbers = [verdict["pair"] for verdict in said]
-    for i, (first, second) in enumerate(pairs, start=1):
+    for i, pair in enumerate(group, start=1):
         if numbers.count(i) != 1:
             told = f"pair {i} was answered {numbers.count(i)} times"
-            log.reject("confirm", f"{first} / {second}", "no_verdict", told)
+            log.reject("confirm", " / ".join(pair), "no_verdict", told)
             continue
-        verdict, pair = said[numbers.index(i)], frozenset((first, second))
-        out.verdicts[pair] = verdict["relation"] == "same"
-        if out.verdicts[pair]:
-            out.names[pair] = first if verdict["name"] == "first" else second
+        verdict = said[numbers.index(i)]
+        kept = {"first": pair[0], "second": pair[1]}.get(verdict["keep"], "") if verdict["relation"] == "same" else ""
+        log.confirmations.append(Confirmation(*pair, cosines[pair], verdict["relation"], verdict["reason"], kept))
 
 
-def _named(merged: Merged, confirmed: Confirmed) -> Merged:
-    """Return the skills under the names that the teacher thought clearer, where it merged two."""
+def _as_told(merged: Merged, raw: Sequence[LanguageSkill], log: Log) -> Merged:
+    """Return the skills as the entries that the teacher would keep, name and definition, where it merged two."""
     became = dict(merged.merges.select("label", "skill").iter_rows())
     kept, renamed = {skill.name for skill in merged.skills}, dict[str, str]()
-    for pair, name in confirmed.names.items():
-        targets = {became.get(part, part) for part in pair}
-        if len(targets) == 1 and name not in kept:
-            renamed.setdefault(targets.pop() or "", name)
+    for said in log.confirmations:
+        targets = {became.get(said.first), became.get(said.second)}
+        if said.kept and len(targets) == 1 and said.kept not in kept:
+            renamed.setdefault(targets.pop() or "", said.kept)
     if not renamed:
         return merged
-    skills = [replace(skill, name=renamed.get(skill.name, skill.name)) for skill in merged.skills]
+    entries = {skill.name: skill for skill in raw}
+    skills = [
+        joined(replace(entries[renamed[skill.name]], count=0), skill) if skill.name in renamed else skill
+        for skill in merged.skills
+    ]
     hows = dict.fromkeys(renamed, "teacher") | dict.fromkeys(renamed.values(), "kept")
     how = pl.coalesce(pl.col("label").replace_strict(hows, default=None, return_dtype=pl.String), "how")
     return replace(merged, skills=skills, merges=merged.merges.with_columns(pl.col("skill").replace(renamed), how=how))

@@ -2,54 +2,60 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from factory.recipes.recipe import Ask
-from factory.skills.language.confirm import exactly
-from factory.skills.language.extract import Asking, Log
+from factory.skills.language.extract import Asking, Log, beginning, sized
 from factory.skills.language.names import skill_name
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Sampling
 
 DEFINE = "skills/define.v1"
 BATCH = 8  # labels of a request
-FAMILIES_SHOWN = 40
+SNIPPET = 160  # characters of a text that a label was given to
 DEFINING = Sampling(temperature=0.7, max_tokens=4_096)
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What a label was given to, and what was said to be demanded there."""
+
+    text: str
+    demands: str
+
+
 def define(
-    skills: Sequence[LanguageSkill], snippets: Mapping[str, Sequence[str]], log: Log
+    skills: Sequence[LanguageSkill], labels: Mapping[str, str], uses: Mapping[str, Sequence[Use]], log: Log
 ) -> Asking[list[LanguageSkill]]:
     """Return the skills with definition, illustrations and family; a label whose request failed stays bare, noted.
 
-    UserError when every request failed.
-    The first batch goes alone: its families are shown to all others, so that these find common names for them.
+    `labels` has each skill's name as it was written. UserError when every request failed.
     """
     batches = [skills[i : i + BATCH] for i in range(0, len(skills), BATCH)]
-    out: list[LanguageSkill] = []
-    for group in filter(None, (batches[:1], batches[1:])):
-        families = [name for name, _ in Counter(s.family for s in out if s.family).most_common(FAMILIES_SHOWN)]
-        replies = yield [_ask(batch, snippets, families) for batch in group]
-        subjects = ["; ".join(skill.label for skill in batch) for batch in group]
-        last = len(out) + sum(map(len, group)) == len(skills)
-        said = dict(log.hear("define", subjects, replies, needed=last and not any(skill.definition for skill in out)))
-        out += [_with(skill, said.get(i), log) for i, batch in enumerate(group) for skill in batch]
-    return out
+    replies = yield [_ask([labels[skill.name] for skill in batch], batch, uses) for batch in batches]
+    subjects = ["; ".join(labels[skill.name] for skill in batch) for batch in batches]
+    said = dict(log.hear("define", subjects, replies, needed=True))
+    return [_with(skill, said.get(i), log) for i, batch in enumerate(batches) for skill in batch]
 
 
-def _ask(batch: Sequence[LanguageSkill], snippets: Mapping[str, Sequence[str]], families: Sequence[str]) -> Ask:
-    asked = [{"label": skill.label, "snippets": list(snippets.get(skill.name, ()))} for skill in batch]
-    example = {"skills": [{**EXAMPLE, "name": skill.label} for skill in batch]}
-    schema = exactly(DEFINE, "skills", len(batch))
+def _ask(labels: Sequence[str], batch: Sequence[LanguageSkill], uses: Mapping[str, Sequence[Use]]) -> Ask:
+    asked = [
+        {
+            "label": label,
+            "uses": [
+                {"text": beginning(use.text, SNIPPET), "demands": use.demands} for use in uses.get(skill.name, ())
+            ],
+        }
+        for label, skill in zip(labels, batch, strict=True)
+    ]
     return Ask(
         DEFINE,
-        {"skills": asked, "families": [f.replace("_", " ") for f in families]},
-        example,
+        {"skills": asked},
+        {"skills": [{**EXAMPLE, "name": label} for label in labels]},
         sampling=DEFINING,
-        schema=schema,
+        schema=sized(DEFINE, "skills", len(batch), len(batch)),
     )
 
 
@@ -69,5 +75,5 @@ EXAMPLE = {
     "definition": "Does on purpose, and visibly in the text, what the label says; stands for a real definition.",
     "positive": "The night ferry costs ten euros more and saves a hotel, so for one night it is the cheaper way.",
     "negative": "The night ferry is a nice way to travel. (An opinion; nothing is weighed.)",
-    "family": "practical thinking",
+    "family": "decision making",
 }

@@ -1,7 +1,7 @@
 """What every way of extracting skills has in common: bounds, the log of rounds and rejects, growth to saturation.
 
 The ways are from_domain.py (a domain's name and nothing else) and from_rows.py (a data set, or documents); confirm.py
-asks about doubtful pairs. All are conversations (factory/jobs/converse.py holds them); no model is needed to run them.
+asks which entries are one. All are conversations (factory/jobs/converse.py holds them); no model is needed to run them.
 
 Skill extraction is step one of Instruct-SkillMix (arXiv 2408.14774), whose lists were released and whose code was not.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,10 +18,11 @@ import numpy.typing as npt
 import polars as pl
 
 from factory.errors import UserError
+from factory.prompts import find_prompt
 from factory.recipes.recipe import Ask
 from factory.skills.language.lists import joined
-from factory.skills.language.merge import THRESHOLD, Merged, doubtful_pairs, merge
-from factory.skills.language.names import is_header, skill_name, strip_bullet
+from factory.skills.language.merge import SURE, THRESHOLD, Merged, candidate_pairs, merge
+from factory.skills.language.names import is_header, skill_name, spelling_key, strip_bullet
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Reply
 from schemas.skills import LABELS, MERGES
@@ -31,7 +32,9 @@ Asking = Generator[list[Ask], list[Reply], T]
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
 
-KNOWN_CHARS = 6_000  # of what is known already, as a prompt shows it
+KNOWN_CHARS = 12_000  # of what is known already, as a prompt shows it
+BRIEF_CHARS = 60  # of a definition, where many are shown
+LATER = 3  # entries that a round after the first asks for at most: whoever is asked for a dozen fills a dozen
 SUBJECT_CHARS = 120  # of a row or a document, as a reject names it
 
 
@@ -40,7 +43,7 @@ REMEDY = "take another model, or look at what it is asked with `factory prompts 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Where an extraction ends. A step ends when a round's share of new entries falls under `saturation`."""
+    """Where an extraction ends. A step ends when a round adds less than the share `saturation` of what is known."""
 
     saturation: float = 0.05
     max_rounds: int = 6
@@ -51,7 +54,10 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round of a step: requests asked, entries named in the replies, how many were new, how many are known now."""
+    """One round of a step: requests asked, entries named in the replies, how many were new, how many are known now.
+
+    `ended` says of a step's last round why there was no other.
+    """
 
     step: str
     round: int
@@ -59,16 +65,16 @@ class Round:
     named: int
     new: int
     known: int
+    ended: str = ""
 
     @property
-    def kept(self) -> float:
-        """Return the share of the named entries that were new; 0 when none was named."""
-        return self.new / self.named if self.named else 0.0
+    def added(self) -> float:
+        """Return the share of what is known now that the round added; 0 when nothing is known."""
+        return self.new / self.known if self.known else 0.0
 
     def as_row(self) -> dict[str, Any]:
         """Return what rounds.json says of it."""
-        names = ("step", "round", "asked", "named", "new", "known")
-        return {name: getattr(self, name) for name in names} | {"kept": round(self.kept, 4)}
+        return asdict(self) | {"added": round(self.added, 4)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +85,21 @@ class Reject:
     subject: str
     code: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """What a teacher said of two skills: how they relate, why, and whose name and definition to keep if they are one.
+
+    `similarity` is the cosine that put them before it; None where the teacher itself had named them together.
+    """
+
+    first: str
+    second: str
+    similarity: float | None
+    relation: str  # same, first_broader, second_broader, siblings
+    reason: str
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +121,7 @@ class Extracted:
     query_types: list[QueryType]
     rounds: list[Round]
     rejects: list[Reject]
+    confirmations: list[Confirmation] = field(default_factory=list)
 
 
 def no_merges() -> pl.DataFrame:
@@ -114,10 +136,16 @@ def labels_of(rows: Sequence[Mapping[str, Any]]) -> pl.DataFrame:
 
 @dataclass(slots=True)
 class Log:
-    """What happened: rounds and rejects, in order."""
+    """What happened: rounds, rejects and confirmations, in order."""
 
     rounds: list[Round] = field(default_factory=list)
     rejects: list[Reject] = field(default_factory=list)
+    confirmations: list[Confirmation] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> dict[frozenset[str], bool]:
+        """Return of each pair that was asked about whether it is one skill."""
+        return {frozenset((c.first, c.second)): c.relation == "same" for c in self.confirmations}
 
     def reject(self, step: str, subject: str, code: str, detail: str) -> None:
         """Note what was left out and why."""
@@ -158,13 +186,12 @@ class Memory:
         self._encode = encode
         self._known: dict[str, Vectors] = {}
 
-    def vectors(self, skills: Sequence[LanguageSkill]) -> Vectors:
-        """Return a row for each skill's `said`."""
-        said = [skill.said for skill in skills]
-        new = [text for text in dict.fromkeys(said) if text not in self._known]
+    def vectors(self, texts: Sequence[str]) -> Vectors:
+        """Return a row for each text."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
         if new:
             self._known.update(zip(new, self._encode(new), strict=True))
-        return np.stack([self._known[text] for text in said]) if said else np.zeros((0, 1), dtype=np.float32)
+        return np.stack([self._known[text] for text in texts]) if texts else np.zeros((0, 1), dtype=np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,48 +201,128 @@ class Merging:
     memory: Memory
     threshold: float = THRESHOLD
 
+    @property
+    def sure(self) -> Merging:
+        """Return the same with a threshold that needs no teacher's word."""
+        return replace(self, threshold=max(self.threshold, SURE))
+
     def merge(self, skills: Sequence[LanguageSkill], verdicts: Mapping[frozenset[str], bool] | None = None) -> Merged:
         """Return the skills without doubles, and what each label became."""
-        return merge(list(skills), self.threshold, verdicts, self.memory.vectors(skills))
+        return merge(list(skills), self.threshold, verdicts, self.memory.vectors([skill.said for skill in skills]))
 
-    def doubtful(self, skills: Sequence[LanguageSkill]) -> list[tuple[str, str, float]]:
-        """Return the pairs that vectors cannot decide, most similar first."""
-        return doubtful_pairs(list(skills), self.memory.vectors(skills))
+    def candidates(self, skills: Sequence[LanguageSkill]) -> list[tuple[str, str, float]]:
+        """Return the pairs nearest by names, by definitions or by both, most similar first."""
+        views = [[s.said for s in skills], [s.label for s in skills], [s.definition or s.label for s in skills]]
+        return candidate_pairs(skills, [self.memory.vectors(texts) for texts in views])
 
 
 @dataclass(slots=True)
 class Growth:
-    """Entries of one kind, merged as rounds bring them. `named` has each name that was said, with its count."""
+    """Entries of one kind as rounds bring them.
+
+    Only spelling makes two of them one here: what looked alike and were hidden would be named again. `named` has each
+    name that was said, with its count; `known` the first name of each spelling; `labels` how a name was first written.
+    """
 
     step: str
     limits: Limits
-    merging: Merging
     log: Log
+    most: int | None = None
     named: dict[str, LanguageSkill] = field(default_factory=dict)
-    known: list[LanguageSkill] = field(default_factory=list)  # in the order in which they were first named
+    known: dict[str, LanguageSkill] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
     rounds: int = 0
 
-    def grow(self, asked: int, found: Sequence[LanguageSkill]) -> set[str]:
-        """Take what a round named; return the names that are new."""
-        before = {skill.name for skill in self.known}
+    @property
+    def skills(self) -> list[LanguageSkill]:
+        """Return what is known, in the order in which it was first named."""
+        return list(self.known.values())
+
+    def wanted(self, first: int) -> int:
+        """Return how many entries the next round asks for at most: `first` in the first one, few in later ones."""
+        count = LATER if self.known else first
+        return count if self.most is None else min(count, self.most - len(self.known))
+
+    def entry(self, label: str, told: Mapping[str, str], family: str = "") -> list[LanguageSkill]:
+        """Return the entry of what a teacher named, in a list; an empty one, after noting why, where it is none."""
+        name = usable_name(self.log, self.step, label)
+        if not name:
+            return []
+        self.labels.setdefault(name, " ".join(strip_bullet(label).split()))
+        definition, positive, negative = (told.get(key, "").strip() for key in ("definition", "positive", "negative"))
+        return [LanguageSkill(name, definition, positive, negative, family)]
+
+    def grow(self, asked: int, found: Sequence[LanguageSkill]) -> list[LanguageSkill]:
+        """Take what a round named; return what is new. What is one too many is a reject."""
+        new = []
         for skill in found:
+            key = spelling_key(skill.name) or skill.name
+            if key not in self.known:
+                if len(self.known) == self.most:
+                    self.log.reject(self.step, self.labels[skill.name], "beyond_limit", f"{self.most} are known")
+                    continue
+                self.known[key] = skill
+                new.append(skill)
             self.named[skill.name] = joined(self.named[skill.name], skill) if skill.name in self.named else skill
-        order = {name: i for i, name in enumerate(self.named)}
-        merged = self.merging.merge(list(self.named.values())).skills if self.named else []
-        self.known = sorted(merged, key=lambda skill: order[skill.name])
-        new = {skill.name for skill in self.known} - before
         self.rounds += 1
         self.log.rounds.append(Round(self.step, self.rounds, asked, len(found), len(new), len(self.known)))
         return new
 
-    def is_over(self, new: int) -> bool:
-        """Return whether a round with so many new entries was the last."""
-        return self.rounds >= self.limits.max_rounds or is_few(new, len(self.known), self.limits)
+    def note_known(self, found: Sequence[LanguageSkill], new: Sequence[LanguageSkill]) -> None:
+        """Note as rejects what was found and is known already: by its spelling, or word for word."""
+        for skill in found:
+            twin = self.known.get(spelling_key(skill.name) or skill.name)
+            if twin is not None and not any(skill is one for one in new):
+                self.log.reject(self.step, self.labels[skill.name], "known_already", f"as {self.labels[twin.name]}")
+
+    def is_over(self, new: int, *, heard: bool = True) -> bool:
+        """Return whether a round with so many new entries was the step's last, after noting why."""
+        why = (
+            ("limit reached", len(self.known) == self.most),
+            ("no usable reply", not heard),
+            ("nothing new", new == 0),
+            ("saturated", new < self.limits.saturation * len(self.known)),
+            ("round limit", self.rounds >= self.limits.max_rounds),
+        )
+        ended = next((reason for reason, holds in why if holds), "")
+        self.end(ended)
+        return bool(ended)
+
+    def end(self, why: str) -> None:
+        """Note of the last round why there is no other."""
+        self.log.rounds[-1] = replace(self.log.rounds[-1], ended=why)
+
+    def lines(self, in_full: Callable[[LanguageSkill], bool] = lambda skill: True) -> list[str]:
+        """Return what is known as prompts show it: with some words of each definition while that fits.
+
+        Where it does not, those stay with the ones that are `in_full`, then with none; names leave last.
+        """
+        brief = {name: beginning(skill.definition, BRIEF_CHARS) for name, skill in self.named.items()}
+
+        def line(skill: LanguageSkill, full: bool) -> str:
+            return f"{self.labels[skill.name]}: {brief[skill.name]}" if full else self.labels[skill.name]
+
+        for choice in (lambda skill: bool(skill.definition), in_full):
+            lines = [line(skill, choice(skill)) for skill in self.skills]
+            if sum(len(text) + 1 for text in lines) <= KNOWN_CHARS:
+                return lines
+        return shown(line(skill, False) for skill in self.skills)
 
 
-def is_few(new: int, known: int, limits: Limits) -> bool:
-    """Return whether so few were new that it is not worth asking on."""
-    return new < max(1.0, limits.saturation * known)
+def sized(prompt: str, key: str, least: int, most: int) -> dict[str, Any]:
+    """Return a prompt's schema with `least` to `most` values in the list of a key."""
+    schema = dict(find_prompt(prompt).head.json_schema or {})
+    listed = {**schema["properties"][key], "minItems": least, "maxItems": most}
+    return {**schema, "properties": {**schema["properties"], key: listed}}
+
+
+def beginning(text: str, most: int) -> str:
+    """Return a text on one line; of a longer one so many characters at most, in whole words, with an ellipsis."""
+    flat = " ".join(text.split())
+    if len(flat) <= most:
+        return flat
+    words, _, _ = flat[: most - 1].rpartition(" ")
+    return f"{words if 2 * len(words) > most else flat[: most - 2]} …"
 
 
 def usable_name(log: Log, step: str, label: str) -> str:

@@ -1,4 +1,4 @@
-"""What an extraction leaves on disk: six files in one folder, there whole or not at all."""
+"""What an extraction leaves on disk: seven files in one folder, there whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from factory.skills.language.extract import Extracted, QueryType
 
 SKILLS, MERGES, LABELS = "skills.jsonl", "merges.csv", "labels.jsonl"
 QUERY_TYPES, ROUNDS, REJECTS = "query-types.yaml", "rounds.json", "rejects.jsonl"
-FILES = (SKILLS, MERGES, LABELS, QUERY_TYPES, ROUNDS, REJECTS)
+CONFIRMATIONS = "confirmations.jsonl"
+FILES = (SKILLS, MERGES, CONFIRMATIONS, LABELS, QUERY_TYPES, ROUNDS, REJECTS)
 
 
 def require_place(folder: Path) -> None:
@@ -68,6 +69,7 @@ def _files(found: Extracted, about: Mapping[str, Any]) -> dict[str, bytes]:
     return {
         SKILLS: _json_lines(skill.as_row() for skill in found.skills),
         MERGES: found.merges.write_csv().encode(),
+        CONFIRMATIONS: _json_lines(asdict(said) for said in found.confirmations),
         LABELS: _json_lines(found.labels.iter_rows(named=True)),
         QUERY_TYPES: _query_types(found.query_types),
         ROUNDS: f"{json.dumps(rounds, ensure_ascii=False, indent=1)}\n".encode(),

@@ -1,12 +1,13 @@
 """Skills from nothing but a domain's name: topics, the skills of each, the query types; every step to saturation.
 
 The seed-agnostic way of Instruct-SkillMix (arXiv 2408.14774): a strong model is asked what it knows. Unlike there, each
-step goes on until a round brings next to nothing new, and what it brings is merged as it comes.
+step goes on until a round brings next to nothing new, and every round is shown what is known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,16 +24,15 @@ from factory.skills.language.extract import (
     Memory,
     Merging,
     QueryType,
-    is_few,
     labels_of,
-    shown,
-    usable_name,
+    sized,
 )
+from factory.skills.language.merge import Merged
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Sampling
 
 TOPICS, SKILLS, QUERY_TYPES = "skills/topics.v1", "skills/skills-of-topic.v1", "skills/query-types.v1"
-TOPICS_A_ROUND, SKILLS_A_ROUND, TYPES_A_ROUND = 15, 12, 10
+TOPICS_A_ROUND, SKILLS_A_ROUND, TYPES_A_ROUND = 20, 12, 10
 SAMPLES_SHOWN = 40  # skills or requests that the question for query types shows
 LISTS = Sampling(temperature=0.7, max_tokens=6_144)
 
@@ -40,107 +40,111 @@ LISTS = Sampling(temperature=0.7, max_tokens=6_144)
 def from_domain(domain: str, limits: Limits, encode: Encode, origin: str = "") -> Asking[Extracted]:
     """Return the skills and query types of a domain; UserError when a step's first round has no usable reply."""
     log, merging = Log(), Merging(Memory(encode), limits.threshold)
-    topics = yield from grow_topics(domain, Growth("topics", limits, merging, log))
-    skills = Growth("skills", limits, merging, log)
-    yield from grow_skills(domain, topics, skills)
-    settled = yield from settle(list(skills.named.values()), merging, log, limits.confirm)
-    samples = [f"an answer may have to show: {skill.label}" for skill in settled.skills]
-    types = yield from grow_query_types(domain, samples, Growth("query_types", limits, merging, log))
-    origin = origin or f"domain:{domain}"
-    found = [replace(skill, origin=origin) for skill in settled.skills]
-    return Extracted(found, settled.merges, labels_of([]), types, log.rounds, log.rejects)
+    topics = yield from grow_topics(domain, Growth("topics", limits, log, most=limits.topics))
+    growth = Growth("skills", limits, log)
+    families = yield from grow_skills(domain, topics, growth)
+    told = {name: f"{growth.labels[name]}: {skill.definition}" for name, skill in growth.named.items()}
+    settled = yield from settle(list(growth.named.values()), merging, log, limits.confirm, told)
+    found = [
+        replace(skill, family=family, origin=origin or f"domain:{domain}")
+        for skill, family in zip(settled.skills, usual(settled, families), strict=True)
+    ]
+    labels = [growth.labels.get(skill.name, skill.label) for skill in found]
+    about = {"domain": domain, "topics": [topic.label for topic in topics], "skills": _spread(labels), "requests": []}
+    types = yield from grow_query_types(about, Growth("query_types", limits, log))
+    return Extracted(found, settled.merges, labels_of([]), types, log.rounds, log.rejects, log.confirmations)
+
+
+def usual(merged: Merged, families: Mapping[str, Counter[str]]) -> list[str]:
+    """Return of each skill the family in which its labels were named most often."""
+    found: dict[str, Counter[str]] = {skill.name: Counter() for skill in merged.skills}
+    for label, skill in merged.merges.select("label", "skill").iter_rows():
+        found[skill].update(families.get(label, {}))
+    return [found[skill.name].most_common(1)[0][0] if found[skill.name] else skill.family for skill in merged.skills]
 
 
 def grow_topics(domain: str, growth: Growth) -> Asking[list[LanguageSkill]]:
-    """Return the topics of a domain, in the order they were named, at most as many as the limits say."""
-    most = growth.limits.topics
+    """Return the topics of a domain, in the order they were named, at most as many as the growth takes."""
     while True:
-        inputs = {"domain": domain, "known": _said(growth.known), "count": min(TOPICS_A_ROUND, most)}
-        replies = yield [Ask(TOPICS, inputs, TOPICS_EXAMPLE, repeat=growth.rounds, sampling=LISTS)]
+        inputs = {"domain": domain, "known": growth.lines()}
+        replies = yield [_list_ask(TOPICS, inputs, TOPICS_EXAMPLE, growth, TOPICS_A_ROUND)]
         heard = growth.log.hear("topics", [domain], replies, needed=not growth.known)
-        found = [
-            LanguageSkill(name, entry["about"].strip())
-            for _, value in heard
-            for entry in value["topics"]
-            if (name := usable_name(growth.log, "topics", entry["name"]))
-        ]
+        entries = [entry for _, value in heard for entry in value["topics"]]
+        found = [topic for entry in entries for topic in growth.entry(entry["name"], {"definition": entry["about"]})]
         new = growth.grow(1, found)
-        if growth.is_over(len(new)) or len(growth.known) >= most:
+        growth.note_known(found, new)
+        if growth.is_over(len(new), heard=bool(heard)):
             break
     _require_some(growth, domain)
-    return growth.known[:most]
+    return growth.skills
 
 
-def grow_skills(domain: str, topics: Sequence[LanguageSkill], growth: Growth) -> Asking[None]:
-    """Let the skills of all topics grow; a topic is left alone once a round brought little for it."""
+def grow_skills(domain: str, topics: Sequence[LanguageSkill], growth: Growth) -> Asking[dict[str, Counter[str]]]:
+    """Let the skills of all topics grow, each topic until a reply has nothing new for it.
+
+    Return of each name the topics in which it was named.
+    """
+    families: dict[str, Counter[str]] = {}
     left = list(topics)
-    while left:
+    while True:
         replies = yield [_skills_ask(domain, topic, growth) for topic in left]
-        heard = growth.log.hear("skills", [t.label for t in left], replies, needed=not growth.known)
-        named = {left[i].name: _skills_of(left[i], value, growth.log) for i, value in heard}
-        new = growth.grow(len(left), [skill for skills in named.values() for skill in skills])
-        if growth.is_over(len(new)):
+        heard = dict(growth.log.hear("skills", [t.label for t in left], replies, needed=not growth.known))
+        found = [skill for i, value in heard.items() for skill in _skills_of(left[i], value, growth)]
+        for skill in found:
+            families.setdefault(skill.name, Counter())[skill.family] += 1
+        new = growth.grow(len(left), found)
+        if growth.is_over(len(new), heard=bool(heard)):
             break
-        left = [topic for topic in left if not _is_done(topic, named.get(topic.name), new, growth)]
+        lively = {skill.family for skill in new}
+        left = [topic for i, topic in enumerate(left) if topic.name in lively or i not in heard]
     _require_some(growth, domain)
+    return families
 
 
 def _skills_ask(domain: str, topic: LanguageSkill, growth: Growth) -> Ask:
-    mine = [skill.label for skill in growth.known if skill.family == topic.name]
-    others = [skill.label for skill in growth.known if skill.family != topic.name]
-    own = shown(mine)
-    known = own + shown(others, max(0, 4_000 - sum(map(len, own)))) if growth.known else []
-    inputs = {
-        "domain": domain, "topic": topic.label, "about": topic.definition, "known": known, "count": SKILLS_A_ROUND,
-    }  # fmt: skip
-    return Ask(SKILLS, inputs, SKILLS_EXAMPLE, repeat=growth.rounds, sampling=LISTS)
+    known = growth.lines(lambda skill: skill.family == topic.name)
+    inputs = {"domain": domain, "topic": topic.label, "about": topic.definition, "known": known}
+    return _list_ask(SKILLS, inputs, SKILLS_EXAMPLE, growth, SKILLS_A_ROUND)
 
 
-def _skills_of(topic: LanguageSkill, value: Any, log: Log) -> list[LanguageSkill]:
-    return [
-        LanguageSkill(
-            name, entry["definition"].strip(), entry["positive"].strip(), entry["negative"].strip(), topic.name
-        )
-        for entry in value["skills"]
-        if (name := usable_name(log, "skills", entry["name"]))
-    ]
+def _skills_of(topic: LanguageSkill, value: Any, growth: Growth) -> list[LanguageSkill]:
+    return [skill for entry in value["skills"] for skill in growth.entry(entry["name"], entry, topic.name)]
 
 
-def _is_done(topic: LanguageSkill, named: Sequence[LanguageSkill] | None, new: set[str], growth: Growth) -> bool:
-    """Return whether a topic's last round brought little; one whose reply failed gets another round."""
-    if named is None:
-        return False
-    mine = sum(skill.family == topic.name for skill in growth.known)
-    return is_few(len({skill.name for skill in named} & new), mine, growth.limits)
-
-
-def grow_query_types(about: str, samples: Sequence[str], growth: Growth) -> Asking[list[QueryType]]:
-    """Return the kinds of request in a field, told by what it is about and by samples of it."""
-    seen: dict[str, QueryType] = {}
-    samples = [*samples][:: max(1, -(-len(samples) // SAMPLES_SHOWN))]
+def grow_query_types(about: Mapping[str, Any], growth: Growth) -> Asking[list[QueryType]]:
+    """Return the kinds of request in a field, told by a domain with its topics and skills, or by requests of it."""
+    examples: dict[str, tuple[str, ...]] = {}
     while True:
-        inputs = {"about": about, "samples": samples, "known": _said(growth.known), "count": TYPES_A_ROUND}
-        replies = yield [Ask(QUERY_TYPES, inputs, TYPES_EXAMPLE, repeat=growth.rounds, sampling=LISTS)]
-        heard = growth.log.hear("query_types", [about], replies, needed=not growth.known)
-        found = [kind for _, value in heard for entry in value["query_types"] if (kind := _query_type(entry, growth))]
-        for kind in found:
-            seen.setdefault(kind.name, kind)
-        new = growth.grow(1, [LanguageSkill(kind.name, kind.definition) for kind in found])
-        if growth.is_over(len(new)):
-            return [seen[entry.name] for entry in growth.known]
+        inputs = {**about, "known": growth.lines()}
+        replies = yield [_list_ask(QUERY_TYPES, inputs, TYPES_EXAMPLE, growth, TYPES_A_ROUND)]
+        heard = growth.log.hear("query_types", [about["domain"] or "requests"], replies, needed=not growth.known)
+        found = []
+        for entry in (entry for _, value in heard for entry in value["query_types"]):
+            for kind in growth.entry(entry["name"], {"definition": entry["definition"]}):
+                examples.setdefault(kind.name, tuple(text.strip() for text in entry["examples"]))
+                found.append(kind)
+        new = growth.grow(1, found)
+        growth.note_known(found, new)
+        if growth.is_over(len(new), heard=bool(heard)):
+            return [QueryType(kind.name, kind.definition, examples[kind.name]) for kind in growth.skills]
 
 
-def _query_type(entry: Any, growth: Growth) -> QueryType | None:
-    name = usable_name(growth.log, growth.step, entry["name"])
-    return (
-        QueryType(name, entry["definition"].strip(), tuple(text.strip() for text in entry["examples"]))
-        if name
-        else None
-    )
+def of_requests(texts: Sequence[str]) -> dict[str, Any]:
+    """Return what `grow_query_types` is told of a data set: some of its requests, evenly spread."""
+    return {"domain": "", "topics": [], "skills": [], "requests": _spread(texts)}
 
 
-def _said(known: Sequence[LanguageSkill]) -> list[str]:
-    return shown(skill.said for skill in known)
+def _spread(lines: Sequence[str]) -> list[str]:
+    return [*lines][:: max(1, -(-len(lines) // SAMPLES_SHOWN))]
+
+
+def _list_ask(prompt: str, inputs: Mapping[str, Any], example: Mapping[str, Any], growth: Growth, first: int) -> Ask:
+    """Return the request of a round for a list with its one key, and with the limit that the text names."""
+    count = growth.wanted(first)
+    ((key, entries),) = example.items()
+    schema = sized(prompt, key, 0, count)
+    given = {**inputs, "count": count}
+    return Ask(prompt, given, {key: entries[:count]}, repeat=growth.rounds, sampling=LISTS, schema=schema)
 
 
 def _require_some(growth: Growth, domain: str) -> None:

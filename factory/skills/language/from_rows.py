@@ -1,7 +1,8 @@
 """Skills from what a user has: each row of a data set, or each passage of documents, is labelled by a teacher.
 
-The seed-dependent way of Instruct-SkillMix (arXiv 2408.14774). Labels are free, or those of a given vocabulary. Free
-ones are merged, each skill is then defined and illustrated, and doubtful pairs are asked about with their definitions.
+The seed-dependent way of Instruct-SkillMix (arXiv 2408.14774). Labels are free, or those of a given vocabulary. Of free
+ones the teacher says which are one skill, by what they were given for, before each is defined and illustrated: whoever
+defines two synonyms side by side finds a difference between them.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from factory.errors import UserError
 from factory.prompts import find_prompt
 from factory.recipes.recipe import Ask
 from factory.skills.language.confirm import settle
-from factory.skills.language.define import define
+from factory.skills.language.define import Use, define
 from factory.skills.language.extract import (
     Asking,
     Encode,
@@ -29,13 +30,13 @@ from factory.skills.language.extract import (
     Memory,
     Merging,
     Round,
+    beginning,
     labels_of,
     no_merges,
     shown,
     usable_name,
 )
-from factory.skills.language.from_domain import grow_query_types
-from factory.skills.language.merge import SURE
+from factory.skills.language.from_domain import grow_query_types, of_requests
 from factory.skills.language.skill import LanguageSkill
 from factory.skills.language.vocabulary import Vocabulary
 from factory.teacher.protocol import Reply, Sampling
@@ -46,6 +47,7 @@ MOST = {OPEN: 5, CLOSED: 5, PASSAGE: 8}
 FIRST_WAVE = 50  # rows labelled without seeing other rows' labels; each next wave is as large as all before it
 LABELS_SHOWN, VOCABULARY_SHOWN = 3_000, 12_000  # characters
 SNIPPETS = 2  # texts that show how a label was meant
+DEMANDS_SHOWN = 160  # characters, beside a label among many
 ENUM = 200  # labels that a schema can list
 LABELLING = Sampling(temperature=0.3, max_tokens=1_024)
 EXAMPLE = {
@@ -65,12 +67,13 @@ class Source:
 
 @dataclass(slots=True)
 class Labelling:
-    """Who labelled what: for each source the labels as the teacher said them."""
+    """Who labelled what: for each source the labels as the teacher said them, and what it said is demanded."""
 
     prompt: str
     sources: Sequence[Source]
     log: Log
     given: dict[int, list[str]] = field(default_factory=dict)
+    demands: dict[int, str] = field(default_factory=dict)
 
     def wave(self, start: int, end: int, ask: Callable[[Source], Ask]) -> Asking[int]:
         """Ask for the labels of sources[start:end]; return how many labels came."""
@@ -78,26 +81,25 @@ class Labelling:
         replies: list[Reply] = yield [ask(source) for source in wave]
         needed = not any(self.given.values())
         for i, value in self.log.hear("labels", [source.id for source in wave], replies, needed=needed):
+            self.demands[start + i] = value["demands"]
             self.given[start + i] = labels = list(dict.fromkeys(value["skills"]))[: MOST[self.prompt]]
             if not labels:
                 self.log.reject("labels", wave[i].id, "no_skill", value["demands"])
         return sum(len(self.given.get(i, ())) for i in range(start, end))
 
-    def each(self) -> Iterator[tuple[Source, str]]:
-        """Yield every label with its source, in the order of the sources."""
+    def each(self) -> Iterator[tuple[int, str]]:
+        """Yield every label with its source's position, in the order of the sources."""
         for i in sorted(self.given):
             for label in self.given[i]:
-                yield self.sources[i], label
+                yield i, label
 
 
 def from_rows(rows: Sequence[Source], limits: Limits, encode: Encode, origin: str) -> Asking[Extracted]:
     """Return the skills that the rows' answers must show, each row's labels, and the rows' query types."""
     labelling = Labelling(OPEN, rows, Log())
-    merging = Merging(Memory(encode), limits.threshold)
-    found = yield from _open(labelling, merging, limits, origin)
-    requests = [" ".join(row.text.split())[:200] for row in rows]
-    growth = Growth("query_types", limits, merging, labelling.log)
-    types = yield from grow_query_types("Requests of one data set; some of them:", requests, growth)
+    found = yield from _open(labelling, Merging(Memory(encode), limits.threshold), limits, origin)
+    requests = [beginning(row.text, 200) for row in rows]
+    types = yield from grow_query_types(of_requests(requests), Growth("query_types", limits, labelling.log))
     return replace(found, query_types=types)
 
 
@@ -108,26 +110,35 @@ def from_documents(passages: Sequence[Source], limits: Limits, encode: Encode, o
 
 
 def _open(labelling: Labelling, merging: Merging, limits: Limits, origin: str) -> Asking[Extracted]:
-    """Label freely, wave by wave, each seeing the labels so far; merge, define, ask about doubtful pairs, merge."""
-    sure = replace(merging, threshold=max(limits.threshold, SURE))  # names alone say little: "irony", "sarcasm"
-    log, growth = labelling.log, Growth("labels", limits, sure, labelling.log)
+    """Label freely, wave by wave, each seeing the labels so far; ask which are one; define what is left."""
+    log, growth = labelling.log, Growth("labels", limits, labelling.log)
+    yield from _grow_labels(labelling, growth)
+    bare = list(growth.named.values())
+    told = {name: _line(growth.labels[name], uses) for name, uses in _uses(labelling, {}).items()}
+    first = yield from settle(bare, merging.sure, log, limits.confirm, told)  # names alone say little: irony, sarcasm
+    defined = yield from define(first.skills, growth.labels, _uses(labelling, _became(first.merges)), log)
+    settled = (merging.sure if limits.confirm else merging).merge(defined, log.verdicts)
+    merges = chained(first.merges, settled.merges)
+    skills = [replace(skill, origin=origin) for skill in settled.skills]
+    labels = _open_labels(labelling, merges)
+    return Extracted(skills, merges, labels, [], log.rounds, log.rejects, log.confirmations)
+
+
+def _grow_labels(labelling: Labelling, growth: Growth) -> Asking[None]:
+    """Let every source be labelled; UserError when no usable label came."""
     start = 0
     while start < len(labelling.sources):
         end = min(len(labelling.sources), max(FIRST_WAVE, 2 * start))
-        known = shown((s.label for s in sorted(growth.known, key=lambda s: -s.count)), LABELS_SHOWN)
+        counted = sorted(growth.skills, key=lambda skill: -growth.named[skill.name].count)
+        known = shown((growth.labels[skill.name] for skill in counted), LABELS_SHOWN)
         yield from labelling.wave(start, end, partial(_open_ask, labelling.prompt, known))
-        growth.grow(end - start, list(_named(labelling, start, end)))
+        growth.grow(end - start, _named(labelling, growth, start, end))
         start = end
     if not growth.known:
         raise UserError(
             f"no usable label came of {len(labelling.sources)} rows: see the rejects, or take another model"
         )
-    first = sure.merge(list(growth.named.values()))
-    defined = yield from define(first.skills, _snippets(labelling, first.merges), log)
-    settled = yield from settle(defined, merging, log, limits.confirm)
-    merges = chained(first.merges, settled.merges)
-    skills = [replace(skill, origin=origin) for skill in settled.skills]
-    return Extracted(skills, merges, _open_labels(labelling, merges), [], log.rounds, log.rejects)
+    growth.end("all labelled")
 
 
 def _open_ask(prompt: str, known: Sequence[str], source: Source) -> Ask:
@@ -136,23 +147,30 @@ def _open_ask(prompt: str, known: Sequence[str], source: Source) -> Ask:
     return Ask(prompt, inputs, EXAMPLE, sampling=LABELLING)
 
 
-def _named(labelling: Labelling, start: int, end: int) -> Iterator[LanguageSkill]:
-    """Yield a skill for each usable label of a wave; those that are none are taken away and noted."""
+def _named(labelling: Labelling, growth: Growth, start: int, end: int) -> list[LanguageSkill]:
+    """Return a skill for each usable label of a wave, once a source; those that are none are noted."""
+    out = []
     for i in range(start, end):
-        names = {label: usable_name(labelling.log, "labels", label) for label in labelling.given.get(i, ())}
-        for name in dict.fromkeys(name for name in names.values() if name):
-            yield LanguageSkill(name)
-
-
-def _snippets(labelling: Labelling, merges: pl.DataFrame) -> dict[str, list[str]]:
-    """Return of each skill the beginnings of some texts that were labelled with it."""
-    became = _became(merges)
-    out: dict[str, list[str]] = {}
-    for source, label in labelling.each():
-        texts = out.setdefault(became.get(_name(label), ("", "", None))[0], [])
-        if len(texts) < SNIPPETS:
-            texts.append(" ".join(source.text.split())[:160])
+        entries = [entry for label in labelling.given.get(i, ()) for entry in growth.entry(label, {})]
+        out += list({entry.name: entry for entry in entries}.values())
     return out
+
+
+def _uses(labelling: Labelling, became: Mapping[str, tuple[str, str, float | None]]) -> dict[str, list[Use]]:
+    """Return of each skill the first things that were labelled with it."""
+    out: dict[str, list[Use]] = {}
+    for i, label in labelling.each():
+        name = _name(label)
+        uses = out.setdefault(became[name][0] if name in became else name, [])
+        use = Use(labelling.sources[i].text, labelling.demands[i])
+        if len(uses) < SNIPPETS and use not in uses:
+            uses.append(use)
+    return out
+
+
+def _line(label: str, uses: Sequence[Use]) -> str:
+    """Return a bare label as it was meant."""
+    return f"{label} (as in: {beginning(uses[0].demands, DEMANDS_SHOWN)})"
 
 
 def _became(merges: pl.DataFrame) -> dict[str, tuple[str, str, float | None]]:
@@ -175,12 +193,13 @@ def _open_labels(labelling: Labelling, merges: pl.DataFrame) -> pl.DataFrame:
     """Return the LABELS of a free labelling: `new` where a row was the first to name a skill, `nearest` if merged."""
     became, seen = _became(merges), set[str]()
     out = []
-    for source, label in labelling.each():
+    for i, label in labelling.each():
         name = _name(label)
         skill, _, near = became.get(name, ("", "", None))
         how = "rejected" if not skill else "nearest" if skill != name else "exact" if skill in seen else "new"
         seen.add(skill)
-        out.append({"row": source.id, "label": label, "skill": skill or None, "how": how, "similarity": near})
+        told = {"skill": skill or None, "how": how, "similarity": near}
+        out.append({"row": labelling.sources[i].id, "label": label, **told})
     return labels_of(out)
 
 
@@ -205,7 +224,7 @@ def from_vocabulary(
     named = yield from labelling.wave(0, len(sources), ask)
     labels = _closed_labels(labelling, vocabulary)
     used = Counter(labels.drop_nulls("skill").unique(["row", "skill"])["skill"].to_list())
-    labelling.log.rounds.append(Round("labels", 1, len(sources), named, len(used), len(used)))
+    labelling.log.rounds.append(Round("labels", 1, len(sources), named, len(used), len(used), "all labelled"))
     shown_by = [replace(skill, count=used[skill.name]) for skill in skills]
     return Extracted(shown_by, no_merges(), labels, [], labelling.log.rounds, labelling.log.rejects)
 
@@ -229,10 +248,11 @@ def _closed_schema(skills: Sequence[LanguageSkill]) -> Mapping[str, Any] | None:
 def _closed_labels(labelling: Labelling, vocabulary: Vocabulary) -> pl.DataFrame:
     """Return the LABELS of a closed labelling; a label that matches no skill is a reject as well."""
     out = []
-    for source, label in labelling.each():
+    for i, label in labelling.each():
+        id_ = labelling.sources[i].id
         match = vocabulary.match(label)
         if match.skill is None:
-            labelling.log.reject("labels", f"{source.id}: {label}", "not_in_vocabulary", "no skill is near it")
+            labelling.log.reject("labels", f"{id_}: {label}", "not_in_vocabulary", "no skill is near it")
         told = {"skill": match.skill, "how": match.how, "similarity": match.similarity}
-        out.append({"row": source.id, "label": label, **told})
+        out.append({"row": id_, "label": label, **told})
     return labels_of(out)

@@ -9,7 +9,6 @@ merged by meaning, however near. Memory grows with the number of skills times th
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
@@ -35,7 +34,8 @@ NEAR = 0.55
 """Cosine from which two skills are too near to be asked for together."""
 SURE = 0.85
 """Cosine from which no teacher need be asked."""
-MAX_DOUBTFUL = 2_000
+LOW, NEIGHBOURS, MAX_CANDIDATES = 0.4, 1, 2_000
+"""Pairs that a teacher is asked about: in each view so many nearest ones of a skill from this cosine on."""
 BLOCK = 256
 
 Vectors = npt.NDArray[np.float32]
@@ -95,28 +95,32 @@ def merge(
     return Merged(sorted(out, key=_rank), frame)
 
 
-def doubtful_pairs(
+def by_spelling(skills: Sequence[LanguageSkill]) -> list[LanguageSkill]:
+    """Return one skill for each spelling, the highest count first."""
+    return [one.skill for one in _by_spelling(skills)]
+
+
+def candidate_pairs(
     skills: Sequence[LanguageSkill],
-    vectors: Vectors | None = None,
-    low: float = NEAR,
-    high: float = SURE,
-    limit: int = MAX_DOUBTFUL,
+    views: Sequence[Vectors],
+    low: float = LOW,
+    neighbours: int = NEIGHBOURS,
+    limit: int = MAX_CANDIDATES,
 ) -> list[tuple[str, str, float]]:
     """Return (name, name, cosine) of pairs that a teacher should judge, the most similar first, `limit` at most.
 
-    These are the pairs from `low` to `high`, and those above `high` that one word tells apart, which may be a synonym.
-    Pairs with opposite words or different numbers are decided.
+    These are each skill's nearest ones from `low` on in any view: unit vectors of names, of definitions, of both, row
+    by row. One skill in other words is often far by its name. Opposite words and different numbers are decided.
     """
     spelled = _by_spelling(skills)
-    found: list[tuple[float, str, str]] = []
-    for one, other, cosine in _pairs(_vectors_of(spelled, vectors), low):
-        first, second = sorted((spelled[one].skill.name, spelled[other].skill.name))
-        why = kept_apart(first, second)
-        if why not in ("opposites", "numbers") and (cosine < high or why is not None):
-            found.append((-cosine, first, second))
-        if len(found) > 4 * limit:
-            found = heapq.nsmallest(limit, found)
-    return [(first, second, -negative) for negative, first, second in heapq.nsmallest(limit, found)]
+    found: dict[tuple[str, str], float] = {}
+    for view in views:
+        for one, other, cosine in _neighbours(_vectors_of(spelled, view), low, neighbours):
+            first, second = sorted((spelled[one].skill.name, spelled[other].skill.name))
+            if kept_apart(first, second) not in ("opposites", "numbers"):
+                found[first, second] = max(cosine, found.get((first, second), cosine))
+    ranked = sorted((-cosine, first, second) for (first, second), cosine in found.items())
+    return [(first, second, -negative) for negative, first, second in ranked[:limit]]
 
 
 def near_pairs(
@@ -215,6 +219,17 @@ def _nearest(vectors: Vectors) -> npt.NDArray[np.float64]:
         cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1.0
         best[start : start + BLOCK] = cosines.max(axis=1)
     return best
+
+
+def _neighbours(vectors: Vectors, low: float, most: int) -> Iterator[tuple[int, int, float]]:
+    """Yield (position, position, cosine) of each with its nearest others from `low` on."""
+    for start in range(0, len(vectors), BLOCK):
+        cosines = _cosines(vectors[start : start + BLOCK], vectors)
+        cosines[np.arange(len(cosines)), np.arange(start, start + len(cosines))] = -1.0
+        for row, nearest in enumerate(np.argsort(-cosines, axis=1, kind="stable")[:, :most]):
+            for other in nearest:
+                if cosines[row, other] >= low and other != start + row:
+                    yield start + row, int(other), float(cosines[row, other])
 
 
 def _near_kept(

@@ -52,7 +52,7 @@ def read_rows(path: str, columns: Mapping[str, str], most: int) -> Found:
             found.rejects.append(Reject("read", id_, *fault))
         else:
             found.sources.append(Source(id_, _clean(text), _clean(answer or "")[:MAX_ANSWER]))
-    return _drawn(_require(found, path, "row"), most)
+    return _drawn(_distinct(_require(found, path, "row")), most)
 
 
 def read_documents(path: str, columns: Mapping[str, str], most: int) -> Found:
@@ -71,7 +71,7 @@ def read_documents(path: str, columns: Mapping[str, str], most: int) -> Found:
             found.rejects.append(Reject("read", f"{id_}#rest", "document_not_too_long", detail))
         parts = passages(_clean(text[:MAX_DOCUMENT]))
         found.sources.extend(Source(f"{id_}#{i}" if len(parts) > 1 else id_, part) for i, part in enumerate(parts, 1))
-    return _drawn(_require(found, path, "document"), most)
+    return _drawn(_distinct(_require(found, path, "document")), most)
 
 
 def fault_of(text: str, most: int | None = None) -> Fault | None:
@@ -126,6 +126,20 @@ def _require(found: Found, path: str, what: str) -> Found:
         codes = ", ".join(sorted({reject.code for reject in found.rejects})) or "it is empty"
         raise UserError(f"{path} has no {what} to extract skills from ({len(found.rejects)} left out: {codes})")
     return found
+
+
+def _distinct(found: Found) -> Found:
+    """Return each text, with its answer, once; the others are rejects that name the first."""
+    first: dict[tuple[str, str], str] = {}
+    out = Found([], list(found.rejects))
+    for source in found.sources:
+        key = (" ".join(source.text.split()), " ".join(source.answer.split()))
+        if key in first:
+            out.rejects.append(Reject("read", source.id, "row_is_new", f"the same as {first[key]}"))
+        else:
+            first[key] = source.id
+            out.sources.append(source)
+    return out
 
 
 def _drawn(found: Found, most: int) -> Found:

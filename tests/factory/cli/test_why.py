@@ -9,10 +9,12 @@ from typing import Any
 
 import polars as pl
 import pytest
+from by_example import DOCUMENTS
 from click.testing import Result
 
 from factory.cli.why import steps_of, tree_lines
 from factory.gates.reply import completion
+from factory.notebook import build
 from factory.release.reference import read_config
 from factory.skills.families.operators import ADD
 from factory.skills.library import SKILLS
@@ -29,9 +31,12 @@ def first(outputs: Path, config: str = "lineage") -> dict[str, Any]:
     return read_config(folder_of(outputs), config, "train").row(0, named=True)
 
 
-def with_rejects(outputs: Path, rows: list[tuple[str, str, str, str | None]]) -> None:
+def with_rejects(outputs: Path, rows: list[tuple[str, str, str, str | None]], detail: str | None = "") -> None:
+    """The release has these rejects: id, stage, reason, twin; without a detail they are as older releases have them."""
     schema = {"id": pl.String(), "stage": pl.String(), "reason": pl.String(), "twin": pl.String()}
     frame = pl.DataFrame(rows, schema=schema, orient="row")
+    if detail is not None:
+        frame = frame.with_columns(detail=pl.lit(detail))
     frame.write_parquet(folder_of(outputs) / "rejects" / "rejects-00000-of-00001.parquet")
 
 
@@ -92,6 +97,15 @@ def test_a_rejected_row_tells_stage_reason_and_its_kept_twin(factory: Factory, o
     assert first(outputs, "sft")["messages"][0]["content"] in shown
 
 
+def test_the_detail_of_a_reason_is_told_where_the_release_has_it(factory: Factory, outputs: Path) -> None:
+    left = [("feedfacefeed", "talk", "rubric_met", None)]
+    with_rejects(outputs, left, "concrete (1 of 3)")
+    said = "rejected  by talk: 'rubric_met' does not hold"
+    assert f"{said}: concrete (1 of 3)\n" in factory("why", "feedfa", out=outputs).stdout
+    with_rejects(outputs, left, None)
+    assert f"{said}\n" in factory("why", "feedfa", out=outputs).stdout
+
+
 def test_a_rejected_seed_names_the_seed_it_repeats(factory: Factory, outputs: Path) -> None:
     with_rejects(outputs, [("seed-2", "seeds", "question_is_new", "seed-1")])
     assert "twin      seed-1, an earlier seed" in factory("why", "seed-2", out=outputs).stdout
@@ -139,3 +153,22 @@ def test_a_row_of_a_teacher_shows_its_conversation_also_where_nothing_was_reject
     assert told.exit_code == 0
     assert "-- author fake, asked with rephrased/rephrase.v1 (" in told.stdout
     assert told.stdout.count("-- judge fake, asked with rephrased/solve.v1") == 2
+
+
+def test_a_row_whose_reply_is_a_text_shows_it_whole_with_what_judges_gave(factory: Factory, tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    documents.mkdir()
+    for document in DOCUMENTS.texts:
+        (documents / f"{document.title}.md").write_text(document.text, encoding="utf-8")
+    job: dict[str, Any] = {"kind": "build", "name": "texts", "rows": 4, "seed": 3, "mini": {"rows": 0}}
+    job["teacher"] = {"kind": "fake", "model": "fake"}
+    job["recipes"] = [{"recipe": "agent-instruct", "share": 1, "heldout": 0, "leaves": ["stated_fact"]}]
+    job["documents"] = {"path": str(documents)}
+    made = build(job, out=tmp_path / "outputs").release
+    row = read_config(made, "rl", "train").row(0, named=True)
+    done = factory("why", row["id"], out=tmp_path / "outputs")
+    assert done.exit_code == 0
+    assert "-- tree" not in done.stdout
+    assert "-- steps" not in done.stdout
+    assert f"-- gold ({row['verifier']['kind']})\n{row['verifier']['gold']}\n" in done.stdout
+    assert "met (3 of 3 votes)" in done.stdout

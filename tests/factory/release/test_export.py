@@ -248,11 +248,13 @@ def test_every_skill_is_listed_with_its_side_and_the_rows_that_use_it(folder: Pa
             assert row["fingerprint"] == fingerprint(row["name"])
 
 
-def test_rejects_carry_no_text_of_the_rows_that_left(folder: Path) -> None:
+def test_rejects_carry_no_prompt_or_steps_of_the_rows_that_left(folder: Path) -> None:
     rejects = read_config(folder, "rejects", "rejects")
-    assert rejects.columns == ["id", "stage", "reason", "twin"]
+    assert rejects.columns == ["id", "stage", "reason", "detail", "twin"]
     known = set(by_id(folder, "lineage"))
-    for id_, stage, reason, twin in rejects.iter_rows():
+    for id_, stage, reason, detail, twin in rejects.iter_rows():
+        assert len(detail) <= 200
+        assert "\n" not in detail
         assert re.fullmatch(r"[0-9a-f]{20}", id_)
         assert id_ not in known
         assert re.fullmatch(r"[a-z]+ [a-z_0-9]+", f"{stage} {reason}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,7 +42,7 @@ threshold_option = click.option(
     type=click.FloatRange(0, 1),
     default=THRESHOLD,
     show_default=True,
-    help="Similarity from which two skills are one.",
+    help="Similarity from which two skills are one, where no teacher is asked about them.",
 )
 
 
@@ -66,17 +66,18 @@ threshold_option = click.option(
     type=click.FloatRange(0, 1),
     default=0.05,
     show_default=True,
-    help="End a step when a round's share of new ones is below this.",
+    help="End a step when a round adds less than this share of what is known.",
 )
 @threshold_option
-@click.option("--confirm/--no-confirm", default=True, help="Ask the teacher about pairs that may be one skill.")
+@click.option("--confirm/--no-confirm", default=True, help="Ask the teacher which skills are one.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: outputs/skills/<name>.")
 @json_option
 def extract(**given: Any) -> None:
     """Extract language skills with a teacher, merged, defined and illustrated.
 
-    Exactly one of --domain, --from and --documents says from what. Writes skills.jsonl, merges.csv, labels.jsonl,
-    query-types.yaml, rounds.json and rejects.jsonl. The same command again pays for nothing that was answered.
+    Exactly one of --domain, --from and --documents says from what. Writes skills.jsonl, merges.csv,
+    confirmations.jsonl, labels.jsonl, query-types.yaml, rounds.json and rejects.jsonl. The same command again pays for
+    nothing that was answered.
     """
     wish = _wish(given)
     require_place(wish.folder)
@@ -90,7 +91,8 @@ def extract(**given: Any) -> None:
         found = hold(wish.talk, session, watcher)
         cost = _cost(session)
     about = {"origin": wish.origin, "teacher": spec.name, "threshold": given["threshold"]}
-    write_extraction(Extracted(*_all(found, wish.rejects)), wish.folder, about)
+    found = replace(found, rejects=[*wish.rejects, *found.rejects])
+    write_extraction(found, wish.folder, about)
     if given["as_json"]:
         emit(_as_json(found, wish, cost))
     else:
@@ -172,23 +174,18 @@ def _cost(session: Session) -> dict[str, Any]:
     }
 
 
-def _all(found: Extracted, before: Sequence[Any]) -> tuple[Any, ...]:
-    """Return the parts of an extraction, with what was left out before it first among the rejects."""
-    rejects = [*before, *found.rejects]
-    return found.skills, found.merges, found.labels, found.query_types, found.rounds, rejects
-
-
 def _as_json(found: Extracted, wish: Wish, cost: dict[str, Any]) -> dict[str, Any]:
     return {
         "folder": str(wish.folder),
         "origin": wish.origin,
         "skills": len(found.skills),
         "families": dict(_families(found.skills)),
-        "merges": _kinds(found.merges),
-        "labels": _kinds(found.labels),
+        "merges": _kinds(found.merges["how"]),
+        "confirmations": _kinds(said.relation for said in found.confirmations),
+        "labels": _kinds(found.labels["how"]),
         "query_types": len(found.query_types),
         "rounds": [entry.as_row() for entry in found.rounds],
-        "rejects": dict(Counter(reject.code for reject in [*wish.rejects, *found.rejects])),
+        "rejects": _kinds(reject.code for reject in found.rejects),
         "cost": cost,
     }
 
@@ -197,28 +194,32 @@ def _families(skills: Sequence[LanguageSkill]) -> list[tuple[str, int]]:
     return Counter(skill.family.replace("_", " ") or "-" for skill in skills).most_common()
 
 
-def _kinds(frame: Any) -> dict[str, int]:
-    """Return how many labels became what: kept, spelling, meaning, teacher; exact, nearest, rejected."""
-    return dict(Counter(frame["how"].to_list()).most_common())
+def _kinds(values: Iterable[str]) -> dict[str, int]:
+    """Return how often each value is there, the commonest first."""
+    return dict(Counter(values).most_common())
 
 
 def _sum_up(found: Extracted, wish: Wish, cost: dict[str, Any]) -> None:
     say_table(("family", "skills"), _families(found.skills), right=frozenset({"skills"}))
     say()
-    rows = [(r.step, r.round, r.asked, r.named, r.new, r.known, f"{r.kept:.0%}") for r in found.rounds]
-    head = ("step", "round", "asked", "named", "new", "known", "kept")
-    say_table(head, rows, right=frozenset(head[1:]))
+    rows = [(r.step, r.round, r.asked, r.named, r.new, r.known, f"{r.added:.0%}", r.ended) for r in found.rounds]
+    head = ("step", "round", "asked", "named", "new", "known", "added", "ended")
+    say_table(head, rows, right=frozenset(head[1:-1]))
     say()
     say(f"skills   {len(found.skills):,}, query types {len(found.query_types):,}")
-    for name, kinds in (("merges", _kinds(found.merges)), ("labels", _kinds(found.labels))):
-        if kinds:
-            say(f"{name:<8} {', '.join(f'{how} {n:,}' for how, n in kinds.items())}")
-    codes = Counter(reject.code for reject in [*wish.rejects, *found.rejects])
-    if codes:
-        say(f"rejects  {', '.join(f'{code} {n:,}' for code, n in codes.most_common())}")
+    counts = {
+        "merges": found.merges["how"],
+        "pairs": [said.relation for said in found.confirmations],
+        "labels": found.labels["how"],
+        "rejects": [reject.code for reject in found.rejects],
+    }
+    for name, values in counts.items():
+        if len(values):
+            say(f"{name:<8} {', '.join(f'{kind} {n:,}' for kind, n in _kinds(values).items())}")
     tokens = cost["prompt_tokens"] + cost["completion_tokens"]
     money = f", {cost['usd']:.4f} USD" if cost["usd"] else ""
-    say(f"cost     {cost['requests']:,} requests ({cost['from_cache']:,} from the cache), {tokens:,} tokens{money}")
+    used = cost["requests"] + cost["from_cache"]
+    say(f"cost     {used:,} replies used, {cost['requests']:,} asked for now: {tokens:,} tokens{money}")
     say(f"folder   {wish.folder}")
 
 
@@ -233,7 +234,7 @@ def _sum_up(found: Extracted, wish: Wish, cost: dict[str, Any]) -> None:
 def merge(file: Path, threshold: float, out: Path | None, as_json: bool, **given: Any) -> None:
     """Merge the skills of a list: the same name, the same spelling, the same meaning.
 
-    With a teacher, pairs that may or may not be one skill are asked about.
+    With a teacher, it is asked which skills are one, and only what it says or what is certain merges.
     """
     if out is not None and out.suffix != ".jsonl":
         raise UserError(f"the list is written as JSON lines: --out wants FILE.jsonl, found {out}")

@@ -35,6 +35,7 @@ from schemas.release import POOL
 if TYPE_CHECKING:
     from factory.teacher.session import Session
 
+DETAIL = pl.col("detail").str.replace_all(r"\s+", " ").str.slice(0, 200)  # one line: it may hold a teacher's words
 TOLD_STAGES = ("seeds", "skills", "documents", "instructions", "plan", "draw", "talk", "verify", "dedupe", "samples")
 
 
@@ -258,7 +259,7 @@ def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame
     for artifact in made:
         if artifact.rejects:
             rows = artifact.read_rejects().explode("reasons").unnest("reasons")
-            frames.append(rows.select("id", stage=pl.lit(artifact.stage), reason="code", detail="detail", twin="twin"))
+            frames.append(rows.select("id", stage=pl.lit(artifact.stage), reason="code", detail=DETAIL, twin="twin"))
     return pl.concat(frames) if frames else pl.DataFrame(schema=REJECTS)
 
 

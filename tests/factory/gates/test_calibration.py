@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from factory.artifacts.digest import Rng, row_rng
 from factory.errors import UserError
 from factory.gates.calibration import BAR, Calibration, calibrate, change, drift, gold_order
-from factory.gates.judge import grading, read_points
+from factory.gates.judge import APPROACHES, grading, read_points
 from factory.gates.rubric import Rubric, all_rubrics, load_rubric
 from factory.jobs.talk import request_of
 from factory.recipes.recipe import Ask
@@ -72,7 +73,7 @@ def test_a_gold_row_is_asked_as_a_real_row_with_its_texts_would_be(rubric: Rubri
     assert len(asks) == len(rubric.gold)
     for ask in asks:
         row = rows[tuple(dict(zip(ask.inputs["titles"], ask.inputs["texts"], strict=True))[n] for n in rubric.inputs)]
-        real = grading(rubric.with_skills(row.skills), row.inputs)
+        real = grading(rubric.with_skills(row.skills), row.inputs, ask.inputs["approach"] - 1)
         gold_request, real_request = (request_of(asked, 0, SamplingSpec()) for asked in (ask, real))
         assert gold_request.key("m") == real_request.key("m")
         assert all(row.why not in said for said in gold_request.said)
@@ -86,6 +87,21 @@ def test_each_judge_sees_all_gold_rows_in_an_order_of_its_own() -> None:
     assert orders["judge"] != orders["judge-2"]
     assert gold_order(rubric, "judge", 5) != list(rubric.gold)
     assert gold_order(rubric, "judge", 5) == gold_order(rubric, "judge", 5) != gold_order(rubric, "judge", 6)
+
+
+@pytest.mark.parametrize("rubric", SHIPPED)
+def test_gold_rows_take_every_approach_about_equally_often(rubric: Rubric) -> None:
+    asks = next(calibrate(rubric, ["judge"]))
+    counts = Counter(ask.inputs["approach"] for ask in asks)
+    assert len(counts) == APPROACHES
+    assert max(counts.values()) - min(counts.values()) <= 1
+
+
+def test_every_judge_takes_the_same_approach_to_a_gold_row_whatever_the_seed() -> None:
+    rubric = load_rubric("instruction-response")
+    asks = [ask for seed in (1, 2) for ask in next(calibrate(rubric, ["judge", "judge-2"], seed=seed))]
+    taken = {(ask.inputs["mark"], ask.inputs["approach"]) for ask in asks}
+    assert len(taken) == len(rubric.gold)
 
 
 def test_examples_alone_are_a_judge_that_is_always_right() -> None:
@@ -120,15 +136,15 @@ def test_judges_with_errors_are_told_from_coins(rubric: Rubric) -> None:
 
 def test_a_judge_that_gives_no_verdicts_is_void_and_one_that_misses_a_few_is_not() -> None:
     rubric = load_rubric("instruction-response")
-    for missing, void in ((2, False), (8, True), (12, True)):
+    for missing, void in ((2, False), (9, True), (16, True)):
         talk = calibrate(rubric, ["judge"])
         asks = next(talk)
         replies = [no_reply("unparsable", "x") if i < missing else reply_of(ask) for i, ask in enumerate(asks)]
         with pytest.raises(StopIteration) as end:
             talk.send(replies)
         [standing] = end.value.value.standings
-        assert standing.nulls == 6 * missing
-        assert standing.accuracy == (None if missing == 12 else 1.0)
+        assert standing.nulls == 7 * missing
+        assert standing.accuracy == (None if missing == 16 else 1.0)
         assert bool(standing.void) is void
 
 
@@ -175,8 +191,8 @@ def test_the_report_names_the_void_judge_and_why() -> None:
     report = calibrated(load_rubric("instruction-response"), judge=right, weak=weak, yes=always(True)).report()
     lines = report.split("\n")
     assert lines[0] == f"rubric instruction-response.v1, bar {BAR:.0%}:"
-    assert lines[1] == "  judge: 72 of 72 right, 100% (95% to 100%), 0 without a verdict"
-    assert lines[2].endswith("weakest at natural (6 of 12)")
+    assert lines[1] == "  judge: 112 of 112 right, 100% (97% to 100%), 0 without a verdict"
+    assert lines[2].endswith("weakest at natural (8 of 16)")
     assert lines[3].endswith("VOID: accuracy 50% is below 67%")
 
 

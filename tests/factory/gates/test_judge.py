@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from factory.errors import UserError
 from factory.gates.judge import (
+    APPROACHES,
     GRADE,
+    PREFER,
     Preference,
     alpha,
     alphas,
@@ -88,8 +90,46 @@ def test_votes_are_independent_requests() -> None:
     requests = [request(ask) for ask in asks]
     assert len({asked.key("m") for asked in requests}) == 5
     assert len({asked.repeat for asked in requests}) == len({asked.sampling.seed for asked in requests}) == 5
-    assert all(asked.messages == requests[0].messages for asked in requests)
     assert all(asked.sampling.temperature > 0 and asked.role == "judge" for asked in requests)
+
+
+def said_by_way(asks: list[Ask]) -> dict[int, set[str]]:
+    """Return what is said to the judges, by the approach that they are told to take."""
+    out: dict[int, set[str]] = {}
+    for ask in asks:
+        out.setdefault(ask.inputs["approach"], set()).add(find_prompt(ask.prompt).render(ask.inputs)[-1]["content"])
+    return out
+
+
+def test_votes_take_the_approaches_in_turn() -> None:
+    _, [asks] = held(grade(RUBRIC, ROW, votes=5))
+    assert [ask.inputs["approach"] for ask in asks] == [1, 2, 3, 1, 2]
+    _, [asks] = held(prefer("Count.", "one", "two", votes=4))
+    assert [(ask.repeat, ask.inputs["approach"]) for ask in asks[::2]] == [(0, 1), (1, 2), (2, 3), (3, 1)]
+    assert [ask.inputs["approach"] for ask in asks[1::2]] == [ask.inputs["approach"] for ask in asks[::2]]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "talk"),
+    [(GRADE, lambda: grade(RUBRIC, ROW, votes=6)), (PREFER, lambda: prefer("Count.", "one", "two", votes=6))],
+)
+def test_an_approach_is_one_paragraph_and_nothing_else_in_the_prompt_depends_on_it(
+    prompt: str, talk: Callable[[], Generator[list[Ask], list[Reply], Any]]
+) -> None:
+    _, [asks] = held(talk())
+    assert {ask.prompt for ask in asks} == {prompt}
+    by_way = said_by_way([ask for ask in asks if ask.inputs.get("first", "one") == "one"])
+    assert sorted(by_way) == [1, 2, 3] == list(range(1, APPROACHES + 1))
+    texts = [text.split("\n\n") for [text] in by_way.values()]
+    differing = [set(paragraphs) for paragraphs in zip(*texts, strict=True) if len(set(paragraphs)) > 1]
+    assert [len(paragraphs) for paragraphs in differing] == [APPROACHES]
+
+
+def test_every_approach_decides_the_same_points_in_the_same_form() -> None:
+    _, [asks] = held(grade(RUBRIC, ROW))
+    rest = [{name: value for name, value in ask.inputs.items() if name != "approach"} for ask in asks]
+    assert rest == [rest[0]] * 3
+    assert [ask.schema for ask in asks] == [points_schema(RUBRIC.names)] * 3
 
 
 def test_votes_that_differ_are_kept_apart() -> None:

@@ -57,7 +57,8 @@ def fault(path: Path) -> str:
 
 
 def test_the_shipped_rubrics_are_found_by_name() -> None:
-    assert {"instruction-response.v1", "skill-shown.v1", "grounded-answer.v1"} <= set(all_rubrics())
+    shipped = {"instruction-response.v1", "sound-response.v1", "skill-shown.v1", "grounded-answer.v1"}
+    assert shipped <= set(all_rubrics())
     assert load_rubric("skill-shown") == load_rubric("skill-shown.v1")
     with pytest.raises(UserError, match=r"no rubric 'skill-showm' \(did you mean 'skill-shown\.v1'\?\)"):
         load_rubric("skill-showm")
@@ -87,6 +88,23 @@ def test_no_two_gold_rows_are_the_same_and_each_has_a_text_for_each_input(place:
     assert len({tuple(sorted(row.inputs.items())) for row in gold}) == len(gold)
     assert all(text.strip() for row in gold for text in row.inputs.values())
     assert len({tuple(row.verdicts.values()) for row in gold}) > len(gold) / 2
+
+
+def test_two_rubrics_that_ask_the_same_point_ask_it_in_the_same_words() -> None:
+    with_skills, without = load_rubric("instruction-response"), load_rubric("sound-response")
+    assert [c for c in with_skills.criteria if not c.name.endswith("_skills")] == list(without.criteria)
+    pairs = {row.inputs["instruction"]: row for row in with_skills.gold}
+    for row in without.gold:
+        same = pairs[row.inputs["instruction"]]
+        assert row.inputs["response"] == same.inputs["response"]
+        assert row.verdicts.items() <= same.verdicts.items()
+
+
+def test_what_the_instruction_needs_and_what_the_response_shows_are_two_points() -> None:
+    rubric = load_rubric("instruction-response")
+    assert rubric.names.index("shows_skills") == rubric.names.index("needs_skills") + 1
+    found = {(row.verdicts["needs_skills"], row.verdicts["shows_skills"]) for row in rubric.gold}
+    assert len(found) == 4
 
 
 # ---------------------------------------------------------------------------------------------------------- of skills

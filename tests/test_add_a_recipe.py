@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -26,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.fixture
-def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]:
+def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
     (code,) = [block for block in blocks("python") if "LETTERS = Recipe(" in block]
     (prompt,) = [block for block in blocks("markdown") if "name: letters/write" in block]
     assert len(code.splitlines()) < LONGEST
@@ -39,7 +38,7 @@ def letters(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recipe]
     monkeypatch.setitem(sys.modules, module.__name__, module)
     exec(compile(code, str(GUIDE), "exec"), module.__dict__)  # noqa: S102 - our own guide
     monkeypatch.setitem(RECIPES, "letters", module.LETTERS)  # type: ignore[misc]
-    yield module.LETTERS
+    return module.LETTERS
 
 
 def test_the_recipe_of_the_guide_plans_writes_and_is_judged(letters: Recipe) -> None:

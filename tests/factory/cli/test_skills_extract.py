@@ -58,7 +58,7 @@ def refusing(path: Path) -> str:
     return f"fake:{path}"
 
 
-def test_a_domain_gives_the_six_files(factory: Factory) -> None:
+def test_a_domain_gives_the_files(factory: Factory) -> None:
     done = factory(*DOMAIN)
     assert done.exit_code == 0, done.stderr
     assert {path.name for path in FOLDER.iterdir()} == set(FILES)
@@ -71,7 +71,7 @@ def test_a_domain_gives_the_six_files(factory: Factory) -> None:
 
 def test_it_tells_families_rounds_merges_and_cost(factory: Factory) -> None:
     shown = factory(*DOMAIN).stdout
-    for part in ("weighing options", "topics", "query_types", "kept 3", "requests (0 from the cache)", str(FOLDER)):
+    for part in ("weighing options", "topics", "query_types", "kept 3", "nothing new", "replies used", str(FOLDER)):
         assert part in shown
 
 
@@ -83,6 +83,23 @@ def test_the_same_command_again_pays_nothing_and_writes_the_same_bytes(factory: 
     assert (second["cost"]["requests"], second["cost"]["from_cache"]) == (0, first["cost"]["requests"])
     assert {path.name: path.read_bytes() for path in FOLDER.iterdir()} == before
     assert [path.name for path in FOLDER.parent.iterdir()] == [FOLDER.name]
+
+
+def test_the_cost_tells_all_replies_and_those_of_this_run(factory: Factory) -> None:
+    n = json.loads(factory(*DOMAIN, "--json").stdout)["cost"]["requests"]
+    assert f"{n} replies used, 0 asked for now: 0 tokens" in factory(*DOMAIN).stdout
+
+
+def test_what_the_teacher_said_of_pairs_is_kept_in_a_file(factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    def alike(texts: Sequence[str]) -> Vectors:
+        return np.asarray([[np.sqrt(0.5), *np.sqrt(0.5) * np.eye(99)[i]] for i in range(len(texts))], dtype=np.float32)
+
+    monkeypatch.setattr(skills_extract, "encode", alike)
+    told = json.loads(factory(*DOMAIN, "--json").stdout)
+    said = json_lines(FOLDER / "confirmations.jsonl")
+    assert (said[0]["first"], said[0]["second"], said[0]["relation"]) == ("analogy", "concession", "siblings")
+    assert said[0]["reason"]
+    assert told["confirmations"] == {"siblings": len(said)}
 
 
 def test_json_says_what_the_table_says(factory: Factory) -> None:

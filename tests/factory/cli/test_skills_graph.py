@@ -63,6 +63,51 @@ def test_tables_are_told_to_a_person(factory: Factory, extracted: Path) -> None:
     assert any(line.split() == ["active_reading", "brief_writing", "1.00", "2"] for line in lines)
     assert any(line.startswith("coverage  4 skills in 5 rows: 0 to 4 rows a skill") for line in lines)
     assert lines[-1] == "unused    1: doubting"
+    assert not any(line.startswith("before ") for line in lines)
+
+
+def test_few_rows_are_said_to_be_little_to_go_by(factory: Factory, extracted: Path) -> None:
+    assert "caution   this is little to go by: 5 rows, 2 of the pairs in one row only" in _graph(factory, extracted)
+    labels = (extracted / "labels.jsonl").read_text().splitlines()
+    more = [line.replace('"row": "', f'"row": "{n}-') for n in range(10) for line in labels]
+    (extracted / "labels.jsonl").write_text("\n".join(more))
+    assert "caution" not in _graph(factory, extracted)
+
+
+def test_many_rows_whose_pairs_were_all_seen_once_are_little_to_go_by(factory: Factory, extracted: Path) -> None:
+    alone = [json.dumps({"row": f"r{n}", "skill": NAMES["a"]}) for n in range(50)]
+    pair = [json.dumps({"row": "r0", "skill": NAMES["b"]})]
+    (extracted / "labels.jsonl").write_text("\n".join([*alone, *pair]))
+    assert "caution   this is little to go by: 50 rows, 1 of the pairs in one row only" in _graph(factory, extracted)
+
+
+def test_what_is_not_there_is_told_with_the_reason(factory: Factory, extracted: Path) -> None:
+    assert "before    nobody was asked which skill is needed before which: --prerequisites N" in _graph(
+        factory, extracted
+    )
+    rows = [json.dumps({"row": name, "skill": name}) for name in NAMES.values()]
+    (extracted / "labels.jsonl").write_text("\n".join(rows))
+    told = _graph(factory, extracted)
+    assert "together  none: no row shows two skills" in told
+    assert "unused    none: every skill stands in a row" in told
+
+
+def _graph(factory: Factory, source: Path) -> str:
+    return factory("skills", "graph", source).stdout
+
+
+@pytest.mark.parametrize(
+    ("origins", "title"),
+    [(["domain:letters"] * 2, "letters"), (["domain:letters", "rows:x.csv"], "mine"), (["", ""], "mine")],
+)
+def test_an_extraction_is_called_after_its_origin_or_its_folder(
+    factory: Factory, tmp_path: Path, origins: list[str], title: str
+) -> None:
+    folder = tmp_path / "mine" / "skills"
+    folder.mkdir(parents=True)
+    lines = [json.dumps({"name": f"craft {n}", "origin": origin}) for n, origin in enumerate(origins)]
+    (folder / "skills.jsonl").write_text("\n".join(lines))
+    assert json.loads(factory("skills", "graph", folder, "--json").stdout)["source"] == title
 
 
 def test_prerequisites_that_go_round_lose_the_weakest(factory: Factory, extracted: Path) -> None:
@@ -110,6 +155,18 @@ def test_pictures_are_drawn_where_asked(factory: Factory, extracted: Path, tmp_p
     assert png.read_bytes().startswith(b"\x89PNG")
     assert svg.read_bytes().startswith(b"<?xml")
     assert f"picture   {png}" in said
+
+
+def test_the_picture_of_a_list_counts_no_rows(
+    factory: Factory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("networkx")
+    picture = pytest.importorskip("factory.skills.language.picture")
+    drawn = []
+    monkeypatch.setattr(picture, "_words", lambda figure, what, title: drawn.append(what.unit))
+    (tmp_path / "list.csv").write_text("name,count\nactive reading,3\nbrief writing,1\n")
+    assert factory("skills", "graph", tmp_path / "list.csv", "--png", tmp_path / "a.png").exit_code == 0
+    assert drawn == ["count"]
 
 
 @pytest.mark.parametrize(

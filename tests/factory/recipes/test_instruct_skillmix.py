@@ -224,7 +224,7 @@ def test_a_row_keeps_every_vote_on_every_point() -> None:
     grades = {grade.name: grade for grade in held.draft.grades}
     assert grades["concrete"].votes == (1.0, 0.0, 1.0)
     assert grades["concrete"].value == 1.0
-    assert len(grades) == 6
+    assert len(grades) == 7
 
 
 def test_what_the_model_thought_before_it_answered_is_kept_apart() -> None:
@@ -239,7 +239,9 @@ def test_what_the_model_thought_before_it_answered_is_kept_apart() -> None:
 
 
 def test_other_rows_with_the_same_skills_are_other_instructions() -> None:
-    rows = [make("instruct-skillmix", params(), WAITER, row_rng(1, "draw", str(i))) for i in range(40)]
+    rows = [
+        make("instruct-skillmix", params(), replace(WAITER, slot=i), row_rng(1, "draw", str(i))) for i in range(40)
+    ]
     prompts = {row.prompt for row in rows if isinstance(row, Draft)}
     assert len(prompts) > 30
 

@@ -10,7 +10,7 @@ import pytest
 from by_example import POOL, SKILLS, Pool
 
 from factory.errors import UserError
-from factory.recipes.mixing import mixed_skills
+from factory.recipes.mixing import dealt, marked, mixed_skills
 from factory.recipes.recipe import Cell, Demand, Quotas, Sources
 
 CELLS = tuple(Cell(f"k={k}, kind {i}", k, f"kind {i}") for k in (1, 2, 3) for i in range(4))
@@ -104,3 +104,60 @@ def test_too_few_skills_are_the_user_s_to_mend(skills: tuple[object, ...]) -> No
     with pytest.raises(UserError, match=r"'toy', split train: .* The job has \d skills for it: bring more") as error:
         mixed(quotas(2), Pool(skills))  # type: ignore[arg-type]
     assert "heldout: 0" in str(error.value)
+
+
+# --------------------------------------------------------------------------------------------------- seeds, and marks
+
+IDS = tuple(f"d{i}" for i in range(7))
+
+
+def demands(planned: Quotas, **more: object) -> list[Demand]:
+    asked = [Demand(cell, "train", n, 3, cell.name, planned=planned, open=planned) for cell, n in planned]
+    return [replace(one, **more) for one in asked]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 7, 9])
+def test_seeds_are_used_evenly_over_all_cells(n: int) -> None:
+    deals = [dealt(one, IDS, "toy") for one in demands(quotas(n))]
+    counts = Counter(id_ for cell in deals for id_ in cell)
+    assert [len(cell) for cell in deals] == [n] * len(CELLS)
+    assert max(counts.values()) - min(counts[id_] for id_ in IDS) <= 1
+
+
+@pytest.mark.parametrize("n", [4, 6, 7])
+def test_a_cell_takes_no_seed_twice_while_it_can_take_another(n: int) -> None:
+    assert all(len(set(dealt(one, IDS, "toy"))) == n for one in demands(quotas(n)))
+
+
+def test_cells_of_one_size_do_not_share_the_same_part_of_the_seeds() -> None:
+    deals = {frozenset(dealt(one, IDS[:6], "toy")) for one in demands(quotas(3))}
+    assert len(deals) > 4
+
+
+def test_a_later_round_begins_with_the_seeds_that_the_plan_used_least() -> None:
+    planned: Quotas = ((CELLS[0], 5),)
+    [first] = (dealt(one, IDS, "toy") for one in demands(planned))
+    [again] = (dealt(one, IDS, "toy") for one in demands(planned, open=((CELLS[0], 2),), n=2, round=1))
+    assert set(first) | set(again) == set(IDS)
+
+
+def test_no_seeds_give_no_slots_and_a_demand_may_stand_alone() -> None:
+    alone = Demand(CELLS[0], "train", 3, 3, "x")
+    assert dealt(alone, (), "toy") == []
+    assert len(set(dealt(alone, IDS, "toy"))) == 3
+
+
+@pytest.mark.parametrize("share", [0.01, 0.15, 0.5, 1.0])
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_a_share_of_the_slots_that_may_be_is_marked_exactly_and_at_least_one(share: float, n: int) -> None:
+    found = {one.cell: marked(one, share, lambda cell: cell.level > 1, "toy") for one in demands(quotas(n))}
+    assert all(len(marks) == n for marks in found.values())
+    assert not any(any(marks) for cell, marks in found.items() if cell.level == 1)
+    assert sum(map(sum, found.values())) == max(1, int(8 * n * share + 0.5))
+    assert max(map(sum, found.values())) <= n * share + 1
+
+
+def test_nothing_is_marked_where_nothing_may_be_or_shall_be() -> None:
+    [one, *_] = demands(quotas(4))
+    assert marked(one, 0.0, lambda cell: True, "toy") == [False] * 4
+    assert marked(one, 0.5, lambda cell: False, "toy") == [False] * 4

@@ -103,6 +103,27 @@ def test_of_too_many_rows_the_same_are_drawn_each_time_in_their_order(tmp_path: 
     assert places != list(range(10))
 
 
+def test_a_row_that_was_there_before_leaves_with_the_name_of_the_first(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", "Why is it so?", "Another", " Why  is it so?\n")
+    found = read_rows(path, TEXT, 10)
+    assert [source.id for source in found.sources] == ["a.jsonl:0", "a.jsonl:1"]
+    assert [(r.subject, r.code, r.detail) for r in found.rejects] == [
+        ("a.jsonl:2", "row_is_new", "the same as a.jsonl:0")
+    ]
+
+
+def test_one_request_with_two_answers_is_two_rows(tmp_path: Path) -> None:
+    lines = [json.dumps({"instruction": "Why?", "output": answer}) for answer in ("So.", "Hence.", "So.")]
+    (tmp_path / "a.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    found = read_rows(str(tmp_path / "a.jsonl"), {**TEXT, "answer": "output"}, 10)
+    assert [source.answer for source in found.sources] == ["So.", "Hence."]
+
+
+def test_duplicates_are_gone_before_rows_are_drawn(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.jsonl", *["The same request"] * 30, "Another request")
+    assert len(read_rows(path, TEXT, 2).sources) == 2
+
+
 def test_a_folder_gives_its_texts_and_leaves_the_rest(tmp_path: Path) -> None:
     (tmp_path / "sub").mkdir()
     (tmp_path / "b.md").write_text("# Notice\n\nThe office is closed.", encoding="utf-8")
@@ -134,7 +155,9 @@ def test_a_column_of_a_table_gives_documents(tmp_path: Path) -> None:
 
 
 def test_an_enormous_document_is_read_up_to_a_bound_and_that_is_noted(tmp_path: Path) -> None:
-    (tmp_path / "long.txt").write_text("A sentence of some length. " * 10_000, encoding="utf-8")
+    (tmp_path / "long.txt").write_text(
+        "".join(f"A sentence of length {i:04}. " for i in range(10_000)), encoding="utf-8"
+    )
     found = read_documents(str(tmp_path / "long.txt"), {"text": "text"}, 1_000)
     assert [(r.subject, r.code) for r in found.rejects] == [("long.txt#rest", "document_not_too_long")]
     assert MAX_DOCUMENT * 0.95 < sum(len(source.text) for source in found.sources) <= MAX_DOCUMENT

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.skills.language.merge import Vectors, doubtful_pairs, merge, near_pairs
+from factory.skills.language.merge import Vectors, by_spelling, candidate_pairs, merge, near_pairs
 from factory.skills.language.skill import LanguageSkill
 from schemas.skills import MERGES
 
@@ -128,17 +128,33 @@ def test_blocks_do_not_change_what_is_merged(monkeypatch: pytest.MonkeyPatch) ->
     assert (whole[0].skills, whole[1]) == (parts[0].skills, parts[1])
 
 
-def test_doubtful_pairs_come_most_similar_first_and_not_too_many() -> None:
+def test_candidates_are_each_skills_nearest_ones_most_similar_first_and_not_too_many() -> None:
     skills = [LanguageSkill(word) for word in WORDS]
-    pairs = doubtful_pairs(skills, at(0, 10, 30, 60, 100, 150), low=0.7, high=0.95)
-    found = [pair[:2] for pair in pairs]
-    assert found == [("brook", "cloud"), ("apple", "cloud"), ("cloud", "dwarf"), ("dwarf", "eagle")]
-    assert doubtful_pairs(skills, at(0, 10, 30, 60, 100, 150), low=0.7, high=0.95, limit=2) == pairs[:2]
+    view = at(0, 10, 30, 60, 100, 150)
+    found = [pair[:2] for pair in candidate_pairs(skills, [view], low=0.7, neighbours=1)]
+    assert found == [("apple", "brook"), ("brook", "cloud"), ("cloud", "dwarf"), ("dwarf", "eagle")]
+    assert [pair[:2] for pair in candidate_pairs(skills, [view], low=0.7, neighbours=1, limit=2)] == found[:2]
+    assert ("apple", "cloud") in {pair[:2] for pair in candidate_pairs(skills, [view], low=0.7, neighbours=2)}
 
 
-def test_pair_one_word_apart_is_asked_and_an_opposite_is_not() -> None:
-    skills = [LanguageSkill(name) for name in ("idea_generation", "idea_production", "active_voice", "passive_voice")]
-    assert doubtful_pairs(skills, at(0, 0, 90, 90)) == [("idea_generation", "idea_production", 1.0)]
+def test_candidates_of_any_view_are_found_once_with_their_best_cosine() -> None:
+    skills = [LanguageSkill(word) for word in ("apple", "brook", "cloud")]
+    found = candidate_pairs(skills, [at(0, 90, 180), at(0, 20, 110), at(0, 40, 130)], low=0.5, neighbours=1)
+    assert [pair[:2] for pair in found] == [("apple", "brook")]
+    assert found[0][2] == pytest.approx(np.cos(np.radians(20)), abs=1e-4)
+
+
+def test_opposites_are_no_candidates_and_neither_are_spellings_of_one_skill() -> None:
+    names = ("idea_generation", "idea_production", "active_voice", "passive_voice", "trade_off", "trade_offs")
+    found = candidate_pairs([LanguageSkill(n) for n in names], [at(0, 0, 90, 90, 180, 180)])
+    assert found == [("idea_generation", "idea_production", 1.0)]
+
+
+def test_spelling_alone_makes_skills_one_and_keeps_the_definition_of_the_name() -> None:
+    skills = [LanguageSkill("trade_offs", "of many", count=2), LanguageSkill("trade_off", "of one"), LanguageSkill("x")]
+    assert [(one.name, one.definition, one.count) for one in by_spelling(skills)] == [
+        ("trade_offs", "of many", 3), ("x", "", 1),
+    ]  # fmt: skip
 
 
 def test_near_pairs_are_those_from_the_threshold_on() -> None:

@@ -208,14 +208,14 @@ def _sum_up(found: Extracted, wish: Wish, cost: dict[str, Any]) -> None:
     say()
     say(f"skills   {len(found.skills):,}, query types {len(found.query_types):,}")
     counts = {
-        "merges": found.merges["how"],
-        "pairs": [said.relation for said in found.confirmations],
-        "labels": found.labels["how"],
-        "rejects": [reject.code for reject in found.rejects],
+        "merges": _kinds(found.merges["how"]),
+        "pairs": _kinds(said.relation for said in found.confirmations),
+        "labels": _kinds(found.labels["how"]),
+        "rejects": _kinds(reject.code for reject in found.rejects),
     }
-    for name, values in counts.items():
-        if len(values):
-            say(f"{name:<8} {', '.join(f'{kind} {n:,}' for kind, n in _kinds(values).items())}")
+    for name, kinds in counts.items():
+        if kinds:
+            say(f"{name:<8} {', '.join(f'{kind} {n:,}' for kind, n in kinds.items())}")
     tokens = cost["prompt_tokens"] + cost["completion_tokens"]
     money = f", {cost['usd']:.4f} USD" if cost["usd"] else ""
     used = cost["requests"] + cost["from_cache"]

@@ -20,6 +20,7 @@ from factory.release.folder import MANIFEST
 from factory.release.reference import find_release
 from factory.skills.language.graph import (
     BEFORE,
+    SEEN,
     TOGETHER,
     Coverage,
     Dropped,
@@ -37,6 +38,7 @@ from schemas.skills import EDGES, LABELS, ROW_SKILLS
 
 SKILLS_FILE, LABELS_FILE, EDGES_FILE = "skills.jsonl", "labels.jsonl", "edges.csv"
 UNUSED_SHOWN = 12
+ENOUGH_ROWS = 30  # of fewer, who stands with whom is mostly chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Source:
 def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, as_json: bool, **given: Any) -> None:
     """Show how skills hang together: which stand in the same rows, which is needed before which, which nobody uses.
 
+    Rows and their skills tell the first; the second is there once a teacher was asked, with --prerequisites.
+
     SOURCE is a folder that `factory skills extract` wrote, a list of skills (.jsonl, .csv, .txt and others), or a
     release: its folder, or NAME[@VERSION].
     """
@@ -81,14 +85,16 @@ def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, 
     found = edges(rows, kept)
     tables = graph_tables(read.skills, found, read.rows)
     for path in pictures:
-        _draw(tables, found, path, read.title)
+        _draw(tables, found, path, read.title, "rows" if read.rows is not None else "count")
     if as_json:
         emit(_as_json(read, tables, found, dropped, pictures, top))
         return
     _show_skills(tables.skills.head(top), has_rows=read.rows is not None)
     _show_edges(found, top)
     _show_dropped(dropped)
-    _show_coverage(tables.coverage, has_rows=read.rows is not None)
+    say()
+    _show_missing(found, has_rows=read.rows is not None)
+    _show_coverage(tables.coverage, found, has_rows=read.rows is not None)
     for path in pictures:
         say(f"picture   {path}")
 
@@ -117,11 +123,11 @@ def _pictures(png: Path | None, svg: Path | None) -> list[Path]:
     return [path for path in (png, svg) if path is not None]
 
 
-def _draw(tables: GraphTables, found: pl.DataFrame, path: Path, title: str) -> None:
+def _draw(tables: GraphTables, found: pl.DataFrame, path: Path, title: str, unit: str) -> None:
     from factory.skills.language.picture import draw
 
     try:
-        draw(tables.skills, found, path, title)
+        draw(tables.skills, found, path, title, unit)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from None
 
@@ -151,7 +157,14 @@ def _extracted(folder: Path) -> Source:
     labels = folder / LABELS_FILE
     rows = _label_rows(labels) if labels.is_file() and labels.read_bytes().strip() else None
     before = _judgements(folder / EDGES_FILE) if (folder / EDGES_FILE).is_file() else []
-    return Source(f"Skills of {folder.resolve().name}", skills, rows, before)
+    return Source(f"Skills of {_name(folder.resolve(), skills)}", skills, rows, before)
+
+
+def _name(folder: Path, skills: Sequence[LanguageSkill]) -> str:
+    """Return what an extraction is of: its skills' one origin, such as a domain, else its folder."""
+    kinds = {skill.origin.partition(":")[::2] for skill in skills}
+    (_, what) = kinds.pop() if len(kinds) == 1 else ("", "")
+    return what or (folder.parent.name if folder.name == "skills" else folder.name)
 
 
 def _label_rows(path: Path) -> pl.DataFrame | None:
@@ -242,18 +255,32 @@ def _show_dropped(dropped: Sequence[Dropped]) -> None:
         say(f"dropped   {j.source} before {j.target} ({j.share:.2f}): it closes the cycle {' > '.join(edge.way)}")
 
 
-def _show_coverage(coverage: Coverage, *, has_rows: bool) -> None:
-    say()
+def _show_missing(found: pl.DataFrame, *, has_rows: bool) -> None:
+    """Say why a table that the help names is not there."""
+    kinds = set(found["kind"])
+    if has_rows and TOGETHER not in kinds:
+        say("together  none: no row shows two skills")
+    if BEFORE not in kinds:
+        needs = "" if has_rows else ", of an extraction from rows or documents, or of a release"
+        say(f"before    nobody was asked which skill is needed before which: --prerequisites N asks a teacher{needs}")
+
+
+def _show_coverage(coverage: Coverage, found: pl.DataFrame, *, has_rows: bool) -> None:
     if not has_rows:
         say(f"coverage  {coverage.skills:,} skills; a list alone has no rows, so nothing stands together")
         return
     uses = f"{coverage.least:,} to {coverage.most:,} rows a skill, Gini {coverage.gini:.2f}"
     pairs = f"{coverage.pairs:,} of {coverage.possible_pairs:,} pairs stand together"
     say(f"coverage  {coverage.skills:,} skills in {coverage.rows:,} rows: {uses}; {pairs}")
+    seen_once = found.filter(pl.col("kind") == TOGETHER, pl.col("rows") < SEEN).height
+    if coverage.rows < ENOUGH_ROWS or seen_once == coverage.pairs:
+        say(f"caution   this is little to go by: {coverage.rows:,} rows, {seen_once:,} of the pairs in one row only")
     if coverage.unused:
         more = len(coverage.unused) - UNUSED_SHOWN
         names = ", ".join(coverage.unused[:UNUSED_SHOWN]) + (f" and {more:,} more" if more > 0 else "")
         say(f"unused    {len(coverage.unused):,}: {names}")
+    else:
+        say("unused    none: every skill stands in a row")
 
 
 def _as_json(

@@ -13,14 +13,18 @@ from typing import Literal
 import polars as pl
 from pydantic import Field, field_validator, model_validator
 
-from factory.artifacts.digest import Rng, permutation
+from factory.artifacts.digest import Rng
 from factory.errors import nearest
 from factory.gates.judge import PROMPTS as GRADING
 from factory.gates.rubric import Rubric, load_rubric
 from factory.recipes import text_turns as turns
+from factory.recipes.mixing import dealt, marked
 from factory.recipes.recipe import Brief, Cell, Demand, Dropped, Plan, Recipe, RecipeParams, Talk
-from factory.recipes.text_tasks import Leaf, leaf_of, leaves
+from factory.recipes.text_tasks import LACKING, Leaf, leaf_of, leaves
 from schemas.columns import STRINGS
+
+NAME = "agent-instruct"
+GAP = {LACKING: ("reading", "Asks for what the text does not hold: the right reply says so and names what is missing.")}
 
 
 class AgentInstructParams(RecipeParams):
@@ -34,7 +38,7 @@ class AgentInstructParams(RecipeParams):
     leaves: tuple[str, ...] = Field(default=(), description="Kinds of requests, by name; default: all of the tasks.")
     rounds: int = Field(default=1, ge=0, le=2, description="How often a request is made harder.")
     unanswerable: float = Field(
-        default=0.15, ge=0, le=0.5, description="Share of questions that their text does not answer."
+        default=0.15, ge=0, le=0.5, description="Share of open questions that their text does not answer."
     )
     as_is: float = Field(default=0.25, ge=0, le=1, description="Share of passages that are the document word for word.")
     votes: int = Field(default=3, ge=1, le=9, description="Judges' votes on each row.")
@@ -66,24 +70,20 @@ def cells(params: AgentInstructParams) -> list[Cell]:
 
 
 def assign(params: AgentInstructParams, demand: Demand) -> Plan:
-    """Give each slot a passage: over all cells, none is used once more before each was used as often."""
+    """Give each slot a passage, evenly over all cells, and say which slots get a request that it does not answer."""
     bank = demand.sources.documents
     assert bank is not None
-    ids = bank.ids(demand.split)
-    quotas = demand.open or demand.planned or ((demand.cell, demand.n),)
-    before = [cell.name for cell, _ in quotas].index(demand.cell.name)
-    first = sum(n for _, n in quotas[:before])
-    order = permutation(demand.seed, f"agent-instruct/{demand.entry}/{demand.split}/{demand.round}", len(ids))
-    parents = [[ids[order[(first + i) % len(ids)]]] for i in range(demand.n if ids else 0)]
-    skills = pl.Series([[demand.cell.name]] * len(parents), dtype=STRINGS)
-    return Plan(skills, pl.Series(parents, dtype=STRINGS))
+    parents = dealt(demand, bank.ids(demand.split), NAME)
+    lacks = marked(demand, params.unanswerable, lambda cell: leaf_of(cell.name).may_lack, NAME)
+    skills = [[demand.cell.name, *([LACKING] if lack else [])] for lack in lacks[: len(parents)]]
+    return Plan(pl.Series(skills, dtype=STRINGS), pl.Series([[one] for one in parents], dtype=STRINGS))
 
 
 def talk(params: AgentInstructParams, brief: Brief, rng: Rng) -> Talk:
     """Have a document retold, asked about, made harder and answered; Dropped when a check or the judges say no."""
     bank, leaf = brief.sources.documents, leaf_of(brief.skills[0])
     assert bank is not None
-    lacking = leaf.may_lack and rng.chance(params.unanswerable)
+    lacking = LACKING in brief.skills
     form = form_of(params, leaf, rng)
     try:
         passage = yield from turns.passage_of(bank.get(brief.parents[0]), form)
@@ -98,8 +98,8 @@ def talk(params: AgentInstructParams, brief: Brief, rng: Rng) -> Talk:
 
 
 def form_of(params: AgentInstructParams, leaf: Leaf, rng: Rng) -> str:
-    """Return the form that a passage gets. What asks about arguments needs a text that argues: it gets one."""
-    as_is = rng.chance(params.as_is) and leaf.group != "argument"
+    """Return the form that a passage gets. What asks about arguments or speakers gets a text that has them."""
+    as_is = rng.chance(params.as_is) and leaf.suits_any
     return turns.AS_IS if as_is else rng.pick(leaf.forms)
 
 
@@ -109,7 +109,7 @@ def rubrics(params: AgentInstructParams) -> list[Rubric]:
 
 
 AGENT_INSTRUCT = Recipe(
-    name="agent-instruct",
+    name=NAME,
     version=1,
     about="documents become passages, passages requests, requests harder ones; answers rest on the passage, or abstain",
     paper="AgentInstruct, arXiv 2407.03502",
@@ -129,6 +129,6 @@ AGENT_INSTRUCT = Recipe(
     ),
     needs=("documents",),
     rubrics=rubrics,
-    labels=lambda: {leaf.skill: (leaf.group, leaf.asks) for leaf in leaves().values()},
+    labels=lambda: {leaf.skill: (leaf.group, leaf.asks) for leaf in leaves().values()} | GAP,
     depth_is_level=False,
 )

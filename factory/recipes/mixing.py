@@ -1,12 +1,13 @@
-"""Skill tuples for every cell of an entry at once, so that coverage does not stop at the border of a cell."""
+"""Skills, seeds and marks for every cell of an entry at once: coverage does not stop at the border of a cell."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import polars as pl
 
-from factory.artifacts.digest import Rng
+from factory.artifacts.digest import Rng, row_rng
 from factory.errors import UserError
 from factory.recipes.coverage import tuple_rng
 from factory.recipes.recipe import Cell, Demand, Quotas, SkillPool
@@ -56,3 +57,62 @@ def _tuples(pool: SkillPool, quotas: Quotas, split: str, rng: Rng, tally: Tally)
     for cell, members in zip(rows, tuples, strict=True):
         out[cell.name].append(members)
     return out
+
+
+# --------------------------------------------------------------------------------------------------- seeds, and marks
+
+
+def dealt(demand: Demand, ids: Sequence[str], recipe: str) -> list[str]:
+    """Return an id for each slot: over all cells none is used once more before each was used as often.
+
+    Each pass over the ids has an order of its own, a cell takes none twice while it can take another, and a later
+    round begins with those that the first plan used least.
+    """
+    planned = demand.planned or ((demand.cell, demand.n),)
+    stream = f"{recipe}/{demand.entry}/{demand.split}"
+    place = (demand.seed, stream, demand.round)
+    return list(_deal(tuple(ids), planned, demand.open or planned, place)[demand.cell.name])
+
+
+@lru_cache(maxsize=64)
+def _deal(
+    ids: tuple[str, ...], planned: Quotas, wanted: Quotas, place: tuple[int, str, int]
+) -> dict[str, tuple[str, ...]]:
+    seed, stream, round_ = place
+    first, left = _passes(ids, planned, row_rng(seed, "deal", stream), [])
+    if not round_:
+        return first
+    rng = row_rng(seed, "deal", f"{stream}/{round_}")
+    return _passes(ids, wanted, rng, rng.shuffled(left))[0]
+
+
+def _passes(
+    ids: tuple[str, ...], quotas: Quotas, rng: Rng, left: list[str]
+) -> tuple[dict[str, tuple[str, ...]], list[str]]:
+    """Return the ids of each cell, and those that are left of the last pass; passes are taken from their end."""
+    out: dict[str, tuple[str, ...]] = {}
+    for cell, n in quotas:
+        mine: list[str] = []
+        for _ in range(n if ids else 0):
+            if not left:
+                here = set(mine)
+                left = sorted(rng.shuffled(ids), key=lambda id_: id_ not in here)
+            mine.append(left.pop())
+        out[cell.name] = tuple(mine)
+    return out, left
+
+
+def marked(demand: Demand, share: float, may: Callable[[Cell], bool], recipe: str) -> list[bool]:
+    """Return which slots of the cell are marked: exactly a share of the slots of all cells that may be, spread evenly.
+
+    The share is rounded to whole slots; where there are slots that may be marked and the share is not 0, one is.
+    """
+    quotas = demand.open or demand.planned or ((demand.cell, demand.n),)
+    fit = [(cell.name, n) for cell, n in quotas if may(cell)]
+    names, total = [name for name, _ in fit], sum(n for _, n in fit)
+    if demand.cell.name not in names or not share:
+        return [False] * demand.n
+    count = max(1, int(total * share + 0.5))
+    before = sum(n for _, n in fit[: names.index(demand.cell.name)])
+    first = before + row_rng(demand.seed, "mark", f"{recipe}/{demand.entry}/{demand.split}/{demand.round}").below(total)
+    return [(first + i) * count % total < count for i in range(demand.n)]

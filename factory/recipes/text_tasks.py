@@ -13,9 +13,28 @@ from factory.recipes.lists import shipped_list
 
 TASKS: Mapping[str, str] = {"reading": "reading-comprehension", "editing": "text-editing"}  # and their lists
 COPIED = 8  # words in a row of a taxonomy's line that no request may have
+LABELS = re.compile(r'"[^"]*"|\([^)]*\)|:[^.;]*')  # of its verdicts and options, which a request may have to name
+GIVEN = 4  # words in a row of the evidence that only an answer would have
 NUMBER = re.compile(r"\d[\d.,]*\d")  # digits alone number steps and turns
 WORD = re.compile(r"\w+(?:['’]\w+)*")
 TYPOGRAPHY = str.maketrans("‘’‚“”„–—\u00a0", "'''\"\"\"-- ")
+RESULT = re.compile(
+    r"\b(?:number|figure|sum|answer|verdict|result|key) (?:is |of |being )?"
+    r"(?:\d|one\b|two\b|three\b|four\b|five\b|six\b|seven\b|eight\b|nine\b|ten\b|yes\b|no\b|true\b|false\b)"
+    r"|\bnamely\b|\bthe answer is\b",
+    re.IGNORECASE,
+)
+ORDERS = r"(?:instructions?|prompts?|guidelines)\b"
+ADDRESSES_AI = re.compile(
+    r"\b(?:ignore|disregard|forget|override)\b[^.!?\n]{0,30}\b(?:all|any|every|previous|prior|earlier|above|your|these)\b"
+    rf"[^.!?\n]{{0,30}}\b{ORDERS}"
+    rf"|\b(?:ignore|disregard|forget|override)\b[^.!?\n]{{0,30}}\b{ORDERS} (?:above|before|given|you)\b"
+    r"|\b(?:attention|dear|hey|hello|note (?:to|for))\b[^.,;!?\n]{0,20}\b(?:AI|LLM|chatbots?|language models?)\b"
+    r"|\byou are (?:now )?an? (?:AI|LLM|(?:AI |virtual )?assistant|chatbot|(?:large )?language model)\b"
+    r"|\b(?:print|reveal|show|repeat|write out|output|tell me|give me) (?:your|the) system prompt\b",
+    re.IGNORECASE,
+)
+SPEAKS = ("conversation", "meeting_transcript", "exchange_of_letters")  # forms in which people show who they are
 ARGUES = ("argument_passage", "debate", "satire", "exchange_of_letters", "meeting_transcript")
 COUNTS = ("news_report", "long_exposition", "meeting_transcript", "instructional_text", "conversation")
 PROSE = (
@@ -27,7 +46,15 @@ PROSE = (
     "meeting_transcript",
 )
 TELLING = ("literal", "inference", "comparison", "quantitative", "application")  # groups of questions for facts
-FORMS_OF: Mapping[str, tuple[str, ...]] = {"argument": ARGUES, "quantitative": COUNTS}
+OPEN = ("short answer", "short answer with evidence", "number with working", "paragraph")  # forms without given items
+LACKING = "reading-unanswerable"  # beside a kind of request: its text does not hold what is asked
+PEOPLE = ("point_of_view", "unstated_motive", "unstated_feeling", "attribution")
+FORMS_OF: Mapping[str, tuple[str, ...]] = {
+    "argument": ARGUES,
+    "quantitative": COUNTS,
+    "point_of_disagreement": ("debate", "exchange_of_letters", "meeting_transcript"),
+    **dict.fromkeys(PEOPLE, SPEAKS),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +74,20 @@ class Leaf:
 
     @property
     def may_lack(self) -> bool:
-        """Return whether its requests can be made unanswerable: questions about what a text tells can."""
-        return self.task == "reading" and self.group in TELLING
+        """Return whether its requests can be made unanswerable: open questions about what a text tells can."""
+        return self.task == "reading" and self.group in TELLING and self.answer_form in OPEN
+
+    @property
+    def suits_any(self) -> bool:
+        """Return whether any text may do; what asks about arguments or speakers needs one that has them."""
+        return self.group != "argument" and self.name not in PEOPLE
 
     @property
     def forms(self) -> tuple[str, ...]:
         """Return the forms of text that such requests suit."""
         every = tuple(form["name"] for form in shipped_list("transformations")["forms"] if form["name"] != "identity")
-        return FORMS_OF.get(self.group, every if self.task == "reading" else PROSE)
+        of_group = FORMS_OF.get(self.group, every if self.task == "reading" else PROSE)
+        return FORMS_OF.get(self.name, of_group)
 
 
 @cache
@@ -82,7 +115,7 @@ def refinements(leaf: Leaf, lacking: bool) -> list[dict[str, Any]]:
 
 
 class Layout(NamedTuple):
-    """How a prompt holds a request and its text; `fence` is what the text itself must not contain."""
+    """How a prompt holds a request and its text, set apart; `fence` is what the text itself must not contain."""
 
     name: str
     form: str
@@ -90,8 +123,8 @@ class Layout(NamedTuple):
 
 
 LAYOUTS = (
-    Layout("request_first", "{request}\n\n{text}"),
-    Layout("text_first", "{text}\n\n{request}"),
+    Layout("line", "{request}\n\n***\n\n{text}", "***"),
+    Layout("line_first", "{text}\n\n***\n\n{request}", "***"),
     Layout("quotes", '{request}\n\n"""\n{text}\n"""', '"""'),
     Layout("quotes_first", 'Read the text below.\n\n"""\n{text}\n"""\n\n{request}', '"""'),
     Layout("rules", "{request}\n\n---\n{text}\n---", "---"),
@@ -136,11 +169,31 @@ def _numbers(text: str) -> list[str]:
 
 
 def copied_words(request: str, asks: str) -> str:
-    """Return the first COPIED words in a row that a request has from a taxonomy's line; nothing where it has none."""
-    said, line = _words(request), _words(asks)
-    known = {tuple(line[i : i + COPIED]) for i in range(len(line) - COPIED + 1)}
-    runs = (tuple(said[i : i + COPIED]) for i in range(len(said) - COPIED + 1))
-    return " ".join(next((run for run in runs if run in known), ()))
+    """Return the first COPIED words in a row that a request has from a taxonomy's line; nothing where it has none.
+
+    What the line quotes, lists after a colon or has in brackets are verdicts and options: a request may name them.
+    """
+    known = {run for part in LABELS.split(asks) for run in _runs(part, COPIED)}
+    return " ".join(next((run for run in _runs(request, COPIED) if run in known), ()))
+
+
+def _runs(text: str, n: int) -> list[tuple[str, ...]]:
+    words = _words(text)
+    return [tuple(words[i : i + n]) for i in range(len(words) - n + 1)]
+
+
+def gives_away(reply_form: str, request: str, text: str, evidence: Iterable[str] = ()) -> bool:
+    """Return whether what is said of a reply's form holds a result, or a number or words that the text alone has."""
+    asked = set(_numbers(request))
+    if RESULT.search(reply_form) or (set(_numbers(reply_form)) & set(_numbers(text))) - asked:
+        return True
+    told = {run for piece in evidence for run in _runs(piece, GIVEN)} - set(_runs(request, GIVEN))
+    return any(run in told for run in _runs(reply_form, GIVEN))
+
+
+def addresses_ai(text: str) -> bool:
+    """Return whether a text talks to a language model: it may try to give it orders."""
+    return bool(ADDRESSES_AI.search(text))
 
 
 def _words(text: str) -> list[str]:

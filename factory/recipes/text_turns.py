@@ -34,6 +34,8 @@ LENGTHS = {"reading": 1_200, "editing": 700}  # characters of a first request
 GROWTH, MORE = 2, 200  # a refined request has at most so many times the first one's characters, and so many more
 LONGEST = 8_000  # characters of a row's prompt
 OFFERED = 3  # ways to refine that a suggester chooses among
+LEAVE = "none"  # what a suggester says of a request that is best as it is
+SHORTEST = {"request": 15, "text": 200}  # characters
 LONG = Sampling(max_tokens=4_096)
 EXACT = Sampling(temperature=0.7, max_tokens=4_096)  # of what a row's reader gets
 
@@ -105,11 +107,26 @@ def asked(leaf: Leaf, passage: str, rng: Rng) -> Turns[Work]:
     if not said["answerable"]:
         raise Off("answerability", "the author says that the text does not answer the first request")
     text, request = (said["text"].strip() if edits else passage), said["request"].strip()
-    work = Work(leaf, text, request, said["reply_form"], GROWTH * len(request) + MORE)
+    _check_sizes(request=request, **({"text": text} if edits else {}))
+    flags = ("addresses_ai",) if text_tasks.addresses_ai(text) else ()
+    work = Work(leaf, text, request, "", GROWTH * len(request) + MORE, flags=flags)
     _check_words(work)
     if not edits:
         _check_evidence(said["evidence"], text, least=1)
-    return work
+    return _with_form(work, said)
+
+
+def _check_sizes(**texts: str) -> None:
+    for name, found in texts.items():
+        if len(found) < SHORTEST[name]:
+            raise Off("request_fits_text", f"no obstacle is named, and the {name} has {len(found)} characters")
+
+
+def _with_form(work: Work, said: Mapping[str, Any]) -> Work:
+    """Return the work with the form of a good reply: the kind's own where the author's holds parts of the answer."""
+    wish, evidence = str(said["reply_form"]).strip(), said.get("evidence", ())
+    told = not wish or text_tasks.gives_away(wish, work.request, work.text, evidence)
+    return replace(work, reply_form=work.leaf.answer_form if told else wish)
 
 
 def _check_words(work: Work) -> None:
@@ -133,16 +150,12 @@ def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
     Where the text shall still answer, a request that grew too long or is no longer answered is refused: the old one
     stays, with a flag. Where it shall not, nothing is left to stay.
     """
-    goals = rng.sample(text_tasks.refinements(work.leaf, removes), OFFERED)
-    names = [goal["name"] for goal in goals]
-    example = {"weakness": "One sentence is enough.", "goal": names[0], "plan": "Ask for one thing more."}
-    given = work.inputs(goals=names, asks=[goal["asks"] for goal in goals])
-    schema = _with_choice(SUGGEST, "goal", names)
-    (reply,) = yield [Ask(SUGGEST, given, example, sampling=LONG, schema=schema)]
-    chosen = reply.need()
-    goal = next(goal for goal in goals if goal["name"] == chosen["goal"])
-    given = work.inputs(asks=goal["asks"], plan=chosen["plan"], removes=removes, most=work.most)
-    (reply,) = yield [Ask(EDIT, given, _edit_example(work, removes), sampling=LONG)]
+    chosen = yield from _suggested(work, removes, rng)
+    if chosen is None:
+        return work
+    goal, plan = chosen
+    given = work.inputs(asks=goal["asks"], plan=plan, removes=removes, most=work.most)
+    (reply,) = yield [Ask(EDIT, given, _edit_example(work, removes), sampling=LONG, schema=_edit_schema(removes))]
     said = reply.need()
     request = said["request"].strip()
     if fault := _fault(said, request, removes, work.most):
@@ -152,11 +165,31 @@ def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
     gap = tuple(text_tasks.names_of(said["missing"], work.text)) if removes else ()
     if removes and not gap:
         raise Off("missing_is_named", f"the text has what is said to be missing: {'; '.join(said['missing'])}")
-    better = replace(work, request=request, reply_form=said["reply_form"], names=gap)
+    better = _with_form(replace(work, request=request, names=gap), said)
     _check_words(better)
     if work.leaf.task == "reading":
         _check_evidence(said["evidence"], work.text, least=0 if removes else 1)
     return better
+
+
+def _suggested(work: Work, removes: bool, rng: Rng) -> Turns[tuple[Mapping[str, Any], str] | None]:
+    """Return the change that a suggester chose and its plan; None for a request that is best as it is."""
+    goals = rng.sample(text_tasks.refinements(work.leaf, removes), OFFERED)
+    names = [goal["name"] for goal in goals]
+    example = {"weakness": "One sentence is enough.", "goal": names[0], "plan": "Ask for one thing more."}
+    given = work.inputs(goals=names, asks=[goal["asks"] for goal in goals], removes=removes)
+    schema = _with_choice(SUGGEST, "goal", names if removes else [*names, LEAVE])
+    (reply,) = yield [Ask(SUGGEST, given, example, sampling=LONG, schema=schema)]
+    chosen = reply.need()
+    goal = next((goal for goal in goals if goal["name"] == chosen["goal"]), None)
+    return None if goal is None else (goal, str(chosen["plan"]))
+
+
+def _edit_schema(removes: bool) -> dict[str, Any]:
+    """Return the form of an editor's reply: what is missing is asked only where something is."""
+    schema = find_prompt(EDIT).head.json_schema or {}
+    wanted = [key for key in schema["required"] if removes or key != "missing"]
+    return {**schema, "required": wanted, "properties": {key: schema["properties"][key] for key in wanted}}
 
 
 def _with_choice(place: str, key: str, names: list[str]) -> dict[str, Any]:
@@ -264,8 +297,8 @@ def _edit_example(work: Work, removes: bool) -> dict[str, Any]:
     more = f"And how much was the {GAP}?" if removes else "Give the one sentence that shows it best."
     same = {"change": "It asks for one thing more.", "reply_form": "Two sentences.", "answerable": not removes}
     evidence = [] if removes or work.leaf.task == "editing" else [work.text[:60].strip()]
-    missing = [GAP, "sum insured"] if removes else []
-    return {**same, "request": f"{work.request} {more}", "evidence": evidence, "missing": missing}
+    missing = {"missing": [GAP, "sum insured"]} if removes else {}
+    return {**same, "request": f"{work.request} {more}", "evidence": evidence, **missing}
 
 
 def _answer_example(work: Work) -> str:

@@ -18,7 +18,8 @@ from factory.teacher.protocol import Sampling
 
 SAME, DOUBLES = "skills/same.v1", "skills/doubles.v1"
 PAIRS_A_REQUEST = 10
-LINES_A_REQUEST = 60  # skills of a list that is read for doubles
+PART = 30  # skills of a list that is read for doubles, two parts at a time
+REACH = 5  # parts that lie farther apart are not read together
 LINE_CHARS = 120  # a name and about half a definition
 JUDGING = Sampling(temperature=0.0, max_tokens=3_072)
 
@@ -48,13 +49,15 @@ def settle(
 
 
 def list_doubles(skills: Sequence[LanguageSkill], lines: Mapping[str, str], log: Log) -> Asking[list[Pair]]:
-    """Return the pairs of names in the groups that a teacher takes for one skill, family by family, in blocks."""
-    ordered = sorted((skill.family, skill.name) for skill in skills)
-    names = [name for _, name in ordered]
-    blocks = [names[i : i + LINES_A_REQUEST] for i in range(0, len(names), LINES_A_REQUEST)]
-    blocks = [block for block in blocks if len(block) > 1]
-    if not blocks:
+    """Return the pairs of names in the groups that a teacher takes for one skill.
+
+    The list is shown in parts, family by family, each part beside every other one near it: a double may stand anywhere.
+    """
+    if len(skills) < 2:
         return []
+    names = [name for _, name in sorted((skill.family, skill.name) for skill in skills)]
+    parts = [names[i : i + PART] for i in range(0, len(names), PART)]
+    blocks = [parts[i] + parts[j] for i, j in combinations(range(len(parts)), 2) if j - i <= REACH] or parts
     replies = yield [
         Ask(DOUBLES, {"skills": [beginning(lines[n], LINE_CHARS) for n in block]}, {"groups": []}, sampling=JUDGING)
         for block in blocks

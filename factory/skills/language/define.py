@@ -45,7 +45,7 @@ def _ask(labels: Sequence[str], batch: Sequence[LanguageSkill], uses: Mapping[st
         {
             "label": label,
             "uses": [
-                {"text": beginning(use.text, SNIPPET), "demands": use.demands} for use in uses.get(skill.name, ())
+                f"{beginning(use.text, SNIPPET)} (demanded there: {use.demands})" for use in uses.get(skill.name, ())
             ],
         }
         for label, skill in zip(labels, batch, strict=True)

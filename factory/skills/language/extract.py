@@ -268,11 +268,11 @@ class Growth:
         self.log.rounds.append(Round(self.step, self.rounds, asked, len(found), len(new), len(self.known)))
         return new
 
-    def note_known(self, found: Sequence[LanguageSkill], new: Sequence[LanguageSkill]) -> None:
-        """Note as rejects what was found and is known already: by its spelling, or word for word."""
+    def note_doubles(self, found: Sequence[LanguageSkill]) -> None:
+        """Note as rejects what is known by another spelling."""
         for skill in found:
             twin = self.known.get(spelling_key(skill.name) or skill.name)
-            if twin is not None and not any(skill is one for one in new):
+            if twin is not None and twin.name != skill.name:
                 self.log.reject(self.step, self.labels[skill.name], "known_already", f"as {self.labels[twin.name]}")
 
     def is_over(self, new: int, *, heard: bool = True) -> bool:

@@ -72,7 +72,7 @@ def grow_topics(domain: str, growth: Growth) -> Asking[list[LanguageSkill]]:
         entries = [entry for _, value in heard for entry in value["topics"]]
         found = [topic for entry in entries for topic in growth.entry(entry["name"], {"definition": entry["about"]})]
         new = growth.grow(1, found)
-        growth.note_known(found, new)
+        growth.note_doubles(found)
         if growth.is_over(len(new), heard=bool(heard)):
             break
     _require_some(growth, domain)
@@ -124,7 +124,7 @@ def grow_query_types(about: Mapping[str, Any], growth: Growth) -> Asking[list[Qu
                 examples.setdefault(kind.name, tuple(text.strip() for text in entry["examples"]))
                 found.append(kind)
         new = growth.grow(1, found)
-        growth.note_known(found, new)
+        growth.note_doubles(found)
         if growth.is_over(len(new), heard=bool(heard)):
             return [QueryType(kind.name, kind.definition, examples[kind.name]) for kind in growth.skills]
 

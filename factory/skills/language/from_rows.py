@@ -160,7 +160,8 @@ def _uses(labelling: Labelling, became: Mapping[str, tuple[str, str, float | Non
     """Return of each skill the first things that were labelled with it."""
     out: dict[str, list[Use]] = {}
     for i, label in labelling.each():
-        name = _name(label)
+        if not (name := _name(label)):
+            continue
         uses = out.setdefault(became[name][0] if name in became else name, [])
         use = Use(labelling.sources[i].text, labelling.demands[i])
         if len(uses) < SNIPPETS and use not in uses:

@@ -34,7 +34,7 @@ NEAR = 0.55
 """Cosine from which two skills are too near to be asked for together."""
 SURE = 0.85
 """Cosine from which no teacher need be asked."""
-LOW, NEIGHBOURS, MAX_CANDIDATES = 0.4, 1, 2_000
+LOW, NEIGHBOURS, MAX_CANDIDATES = 0.35, 1, 2_000
 """Pairs that a teacher is asked about: in each view so many nearest ones of a skill from this cosine on."""
 BLOCK = 256
 

@@ -57,6 +57,7 @@ class Drawn:
     arrows: list[tuple[int, int]]  # from a skill to one that needs it
     skills: int
     pairs: int
+    unit: str  # what `rows` are, where they are not rows
 
     @property
     def is_part(self) -> bool:
@@ -64,8 +65,10 @@ class Drawn:
         return len(self.names) < self.skills
 
 
-def draw(table: pl.DataFrame, found: pl.DataFrame, path: Path, title: str, shown: int = SHOWN) -> Drawn:
+def draw(table: pl.DataFrame, found: pl.DataFrame, path: Path, title: str, unit: str = "rows") -> Drawn:
     """Write the picture of a graph (skills of GraphTables, EDGES) as PNG or SVG; return what is on it.
+
+    `unit` says what the column rows counts.
 
     The same graph gives the same bytes with the same libraries. UserError for another suffix, MissingExtra without the
     extra `plots`.
@@ -79,7 +82,7 @@ def draw(table: pl.DataFrame, found: pl.DataFrame, path: Path, title: str, shown
         from matplotlib.figure import Figure
     except ImportError:
         raise MissingExtra("drawing the skill graph", "plots") from None
-    drawn = choose(table, found, shown)
+    drawn = choose(table, found, unit=unit)
     with style.context(["default", STYLE], after_reset=True):
         figure = Figure(figsize=INCHES, dpi=130, facecolor="white")
         FigureCanvasAgg(figure)
@@ -92,7 +95,7 @@ def draw(table: pl.DataFrame, found: pl.DataFrame, path: Path, title: str, shown
     return drawn
 
 
-def choose(table: pl.DataFrame, found: pl.DataFrame, shown: int = SHOWN) -> Drawn:
+def choose(table: pl.DataFrame, found: pl.DataFrame, shown: int = SHOWN, unit: str = "rows") -> Drawn:
     """Return the most used skills and, of their edges, each skill's strongest: all would hide one another."""
     top = table.head(shown)
     names: list[str] = top["skill"].to_list()
@@ -108,7 +111,7 @@ def choose(table: pl.DataFrame, found: pl.DataFrame, shown: int = SHOWN) -> Draw
     together = inside.filter(pl.col("kind") == TOGETHER)
     return Drawn(
         names, top["rows"].to_list(), kept, families, _lines(together, at), arrows,
-        skills=table.height, pairs=int((found["kind"] == TOGETHER).sum()),
+        skills=table.height, pairs=int((found["kind"] == TOGETHER).sum()), unit=unit,
     )  # fmt: skip
 
 
@@ -237,8 +240,8 @@ def _words(figure: Figure, drawn: Drawn, title: str) -> None:
     what = f"{drawn.skills:,} skills" + (f", {drawn.pairs:,} pairs that stand together" if drawn.pairs else "")
     figure.text(0.02, 0.965, cut(written(title), 70), fontsize=16, color=INK, weight="bold", va="center")
     figure.text(0.98, 0.965, what, fontsize=12, color=INK, ha="right", va="center")
-    said = [f"The {len(drawn.names)} skills with most rows of {drawn.skills:,}"] if drawn.is_part else []
-    said += [f"node: rows ({min(drawn.rows):,} to {max(drawn.rows):,})"] if len(set(drawn.rows)) > 1 else []
+    said = [f"The {len(drawn.names)} skills with most {drawn.unit} of {drawn.skills:,}"] if drawn.is_part else []
+    said += [f"node: {drawn.unit} ({min(drawn.rows):,} to {max(drawn.rows):,})"] if len(set(drawn.rows)) > 1 else []
     line = f"line: normalised pointwise mutual information, each skill's strongest ({len(drawn.lines)})"
     said += [line] if drawn.lines else []
     said += [f"arrow: needed before ({len(drawn.arrows)})"] if drawn.arrows else []

@@ -156,7 +156,7 @@ def test_a_bar_of_zero_trusts_anybody() -> None:
             [no_reply("empty", "x") if ask.role == "judge" else points(ask, wrong(ask, truth(ask))) for ask in asks]
         )
     assert end.value.value.void == frozenset()
-    assert "no verdict on 60 decisions" in end.value.value.report()
+    assert "no verdict on 112 decisions" in end.value.value.report()
 
 
 def test_a_missing_verdict_is_neither_right_nor_wrong() -> None:
@@ -166,9 +166,9 @@ def test_a_missing_verdict_is_neither_right_nor_wrong() -> None:
     with pytest.raises(StopIteration) as end:
         talk.send([no_reply("empty", "x"), points(asks[1], wrong(asks[1], truth(asks[1]))), *map(reply_of, asks[2:])])
     [standing] = end.value.value.standings
-    assert (standing.decisions, standing.given, standing.right) == (60, 55, 50)
-    assert standing.low < 50 / 55 < standing.high
-    assert {sum(counts) for counts in zip(*standing.points.values(), strict=True)} == {50, 55}
+    assert (standing.decisions, standing.given, standing.right) == (112, 105, 98)
+    assert standing.low < 98 / 105 < standing.high
+    assert {sum(counts) for counts in zip(*standing.points.values(), strict=True)} == {98, 105}
 
 
 def test_skills_count_as_one_point() -> None:

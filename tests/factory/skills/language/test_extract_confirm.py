@@ -18,7 +18,7 @@ from extracting import (
     verdict,
 )
 
-from factory.skills.language.confirm import LINES_A_REQUEST, confirm, list_doubles, settle
+from factory.skills.language.confirm import PART, REACH, confirm, list_doubles, settle
 from factory.skills.language.extract import (
     Log,
     Memory,
@@ -97,13 +97,25 @@ def test_every_pair_of_a_group_is_judged_and_a_group_of_unknown_numbers_is_noted
     assert [r.code for r in log.rejects] == ["no_group", "no_group"]
 
 
-def test_a_long_list_is_read_in_blocks_family_by_family(held: Held) -> None:
-    skills = [LanguageSkill(f"craft_{i:03}", LONG, family="ab"[i % 2]) for i in range(LINES_A_REQUEST * 2 - 1)]
-    held(list_doubles(skills, {skill.name: skill.said for skill in skills}, Log()))
-    first, second = held.said("Which of these may be one skill")
-    assert f"{LINES_A_REQUEST}. craft {LINES_A_REQUEST * 2 - 2:03}: A sentence" in first
-    assert f"{LINES_A_REQUEST - 1}. craft" in second
-    assert "craft 001" in second
+def test_a_long_list_is_read_in_parts_each_beside_every_other(held: Held) -> None:
+    skills = [LanguageSkill(f"craft_{i:03}", LONG, family="ab"[i % 2]) for i in range(3 * PART - 1)]
+    assert held(list_doubles(skills, {skill.name: skill.said for skill in skills}, Log()), doubles((1, PART + 1))) == [
+        ("craft_000", f"craft_{2 * PART:03}"),
+        ("craft_000", f"craft_{PART + 1:03}"),
+        (f"craft_{PART + 1:03}", f"craft_{2 * PART:03}"),
+    ]
+    assert [text.count(". craft") for text in held.said("Which of these may be one skill")] == [
+        2 * PART, 2 * PART - 1, 2 * PART - 1,
+    ]  # fmt: skip
+
+
+def test_a_very_long_list_is_read_in_a_number_of_requests_that_grows_with_its_length(held: Held) -> None:
+    asked = []
+    for n in (20, 40):
+        skills = [LanguageSkill(f"craft_{i:04}") for i in range(n * PART)]
+        held(list_doubles(skills, {skill.name: skill.said for skill in skills}, Log()))
+        asked.append(len(held.fake.asked))
+    assert asked[1] <= 2 * asked[0] + REACH * REACH
 
 
 def test_nobody_is_asked_about_pairs_where_that_is_not_wanted(held: Held) -> None:

@@ -135,7 +135,7 @@ def test_synonyms_are_looked_for_among_labels_before_they_are_defined(held: Held
     assert found.labels["skill"].to_list() == ["red_herring"] * 2
     (asked,) = held.said("Below are labels")
     assert "1. Red-herring\n   given to: Please compare" in asked
-    assert "demanded there: It asks for a good answer." in asked
+    assert "(demanded there: It asks for a good answer.)" in asked
     assert "2. " not in asked
 
 

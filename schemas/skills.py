@@ -18,6 +18,7 @@ LANGUAGE_SKILLS = Table(
         "family": pl.String(),
         "origin": pl.String(),
         "count": pl.Int64(),  # labels or rows that named it
+        "title": pl.String(),  # the name as people write it, where that is more than its words
     },
 )
 

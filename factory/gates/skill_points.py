@@ -59,7 +59,8 @@ class Task:
 
     def forms(self, skill: LanguageSkill) -> list[str]:
         """Return the words by which a text would name the skill; those that the topic itself needs are free."""
-        return [form for form in forms_of(skill.label) if not _says(self.topic, [form])]
+        found = dict.fromkeys([*forms_of(skill.name.replace("_", " ")), *forms_of(skill.label)])
+        return [form for form in found if not _says(self.topic, [form])]
 
 
 def forms_of(label: str) -> list[str]:

@@ -22,7 +22,7 @@ from factory.prompts import find_prompt
 from factory.recipes.recipe import Ask
 from factory.skills.language.lists import joined
 from factory.skills.language.merge import SURE, THRESHOLD, Merged, candidate_pairs, merge
-from factory.skills.language.names import is_header, skill_name, spelling_key, strip_bullet
+from factory.skills.language.names import is_header, skill_name, spelling_key, strip_bullet, title_of
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Reply
 from schemas.skills import LABELS, MERGES
@@ -250,7 +250,7 @@ class Growth:
             return []
         self.labels.setdefault(name, " ".join(strip_bullet(label).split()))
         definition, positive, negative = (told.get(key, "").strip() for key in ("definition", "positive", "negative"))
-        return [LanguageSkill(name, definition, positive, negative, family)]
+        return [LanguageSkill(name, definition, positive, negative, family, title=title_of(label))]
 
     def grow(self, asked: int, found: Sequence[LanguageSkill]) -> list[LanguageSkill]:
         """Take what a round named; return what is new. What is one too many is a reject."""

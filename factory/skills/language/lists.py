@@ -15,7 +15,7 @@ import polars as pl
 import yaml
 
 from factory.errors import UserError, nearest
-from factory.skills.language.names import is_header, skill_name, split_label, strip_bullet
+from factory.skills.language.names import is_header, skill_name, split_label, strip_bullet, title_of
 from factory.skills.language.skill import LanguageSkill
 
 MAX_NAME = 80
@@ -38,9 +38,16 @@ _ALIASES = {
     "negative": ("negative", "counterexample"),
     "family": ("family", "topic", "category"),
     "origin": ("origin",),
+    "title": ("title",),
     "count": ("count",),
 }
-_CAPS = {"definition": MAX_DEFINITION, "positive": MAX_ILLUSTRATION, "negative": MAX_ILLUSTRATION, "family": MAX_NAME}
+_CAPS = {
+    "definition": MAX_DEFINITION,
+    "positive": MAX_ILLUSTRATION,
+    "negative": MAX_ILLUSTRATION,
+    "family": MAX_NAME,
+    "title": MAX_NAME,
+}
 _SHOWN = 60
 
 
@@ -195,6 +202,7 @@ def _skill(fields: Mapping[str, Any], family: str, origin: str, *, force: bool) 
         family=(fields.get("family") or family).strip(),
         origin=origin if force or fields.get("origin") is None else fields["origin"],
         count=_count(fields.get("count")) or 1,
+        title=title_of(fields.get("title") or fields["name"]),
     )
 
 

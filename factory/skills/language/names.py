@@ -111,6 +111,13 @@ def split_label(line: str) -> tuple[str, str]:
     return text[: found.start()].strip(), text[found.end() :].strip()
 
 
+def title_of(text: str) -> str:
+    """Return a label as it is written, where that is more than the words of its canonical name; else ""."""
+    title = " ".join(strip_bullet(unicodedata.normalize("NFKC", text)).split()).strip(" \"'.,;:*`")
+    same = title.casefold() in (skill_name(text), skill_name(text).replace("_", " "))
+    return "" if same else title
+
+
 def spelling_key(name: str) -> str:
     """Return what all spellings of a canonical name have in common; names that differ in it are different words.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-FIELDS = ("name", "definition", "positive", "negative", "family", "origin", "count")
+FIELDS = ("name", "definition", "positive", "negative", "family", "origin", "count", "title")
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +15,8 @@ class LanguageSkill:
 
     `positive` shows the skill; `negative` is a hard negative: it looks like the skill and does not show it. `origin`
     says where it comes from (shipped, a file, domain:TEXT, rows:FILE, documents:FILE); `count` how many labels or rows
-    named it. All but the name may be empty.
+    named it. `title` is how people write the name where that is more than its words (hyphens, apostrophes). All but the
+    name may be empty.
     """
 
     name: str
@@ -25,11 +26,12 @@ class LanguageSkill:
     family: str = ""
     origin: str = ""
     count: int = 1
+    title: str = ""
 
     @property
     def label(self) -> str:
         """Return the name as people write it."""
-        return self.name.replace("_", " ")
+        return self.title or self.name.replace("_", " ")
 
     @property
     def said(self) -> str:

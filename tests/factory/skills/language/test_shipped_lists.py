@@ -89,7 +89,13 @@ def test_a_list_has_as_many_entries_as_promised(name: str) -> None:
 
 @every_list
 def test_every_entry_has_just_its_fields(name: str) -> None:
-    assert {tuple(entry) for entry in entries(name)} == {LISTS[name][1]}
+    assert {tuple(field for field in entry if field != "title") for entry in entries(name)} == {LISTS[name][1]}
+
+
+def test_a_title_is_given_only_where_a_name_s_words_do_not_say_it() -> None:
+    titled = {entry["name"]: entry["title"] for entry in entries("skills") if "title" in entry}
+    assert titled
+    assert all("-" in title and skill_name(title) == name for name, title in titled.items())
 
 
 @every_list

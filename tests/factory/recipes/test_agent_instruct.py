@@ -524,6 +524,16 @@ def test_of_the_shipped_documents_one_addresses_a_machine() -> None:
     assert [name for name, text in SHELF.documents.items() if text_tasks.addresses_ai(text)] == ["notice-phishing"]
 
 
+def test_a_form_may_repeat_what_the_request_says() -> None:
+    text = "The pump takes 40 litres an hour and is switched off at the wall."
+    said = "Is it 40 litres an hour? Tell me in 12 words whether it is switched off at the wall."
+    assert not text_tasks.gives_away(
+        "12 words on the 40 litres and how it is switched off at the wall.", said, text, [text]
+    )
+    assert text_tasks.gives_away("A sentence on the 40 litres.", "How much does it take?", text)
+    assert text_tasks.gives_away("That it is switched off at the wall.", "How does one stop it?", text, [text])
+
+
 def test_a_name_of_the_gap_counts_by_whole_words_whatever_its_case() -> None:
     assert text_tasks.names_of(["Price", "rice", '"rate"', "rate", " "], "The rice had its price.") == ["rate"]
 

@@ -282,6 +282,10 @@ STYLES = (
     ("The following questions build on each other.", "(", ") "),
 )
 CALLS = (" Call the answer {name}.", " Let {name} be the result.", " The answer is {name}.")
+BLOCK_LINES = (
+    "End with 'Answer:' and then the table as CSV, with its header.",
+    "End with 'Answer:' and then the rows of the grid as one JSON list of strings.",
+)
 ASKS = ("Report only the last answer.", "Only the answer to the last one counts.", "Give the last answer.")
 
 
@@ -290,9 +294,7 @@ def _draft(chain: _Chain, horizon: int, rng: Rng, parents: list[str], flags: lis
     style, ending = rng.below(len(STYLES)), rng.below(len(ANSWER_LINES))
     close = ANSWER_LINES[ending]
     if chain.kind in BLOCKS:
-        close = "End with 'Answer:' and then the table as CSV, with its header." if chain.kind == "table" else (
-            "End with 'Answer:' and then the rows of the grid as one JSON list of strings."
-        )  # fmt: skip
+        close = BLOCK_LINES[chain.kind != "table"]
     if horizon == 1:
         prompt = f"{chain.tasks[0]}\n{close}"
         return Draft(chain.tree, truth, f"1.{chain.picks[0]}", prompt, chain.works[0], parents, flags)

@@ -18,6 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from factory.artifacts.digest import Rng
 from factory.recipes import chains
 from factory.recipes.recipe import (
+    ANSWER_LINES,
     Ask,
     Brief,
     Cell,
@@ -93,7 +94,8 @@ def talk(params: RephrasedParams, brief: Brief, rng: Rng) -> Talk:
         return drawn
     if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
         return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
-    original, _, close = drawn.prompt.rpartition("\n")
+    original, _, end = drawn.prompt.rpartition("\n")
+    close = next(line for line in (*ANSWER_LINES, *chains.BLOCK_LINES) if end.endswith(line))  # no "last answer" is left
     form = rng.below(len(FORMS))
     facts = facts_of(original)
     given = {"problem": original, "form": FORMS[form], "facts": facts}
@@ -149,7 +151,7 @@ def cells(params: RephrasedParams) -> list[Cell]:
 
 REPHRASED = Recipe(
     name="rephrased",
-    version=1,
+    version=2,
     about="chains in a teacher's words; every number kept, and independent solutions reach the computed answer",
     paper="MetaMath's rephrasing, arXiv 2309.12284, on chains",
     params=RephrasedParams,

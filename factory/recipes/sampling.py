@@ -96,7 +96,7 @@ def agreed(replies: Sequence[Reply], kind: Kind, at_least: int) -> Agreed | Drop
 def best_of(
     instruction: str, replies: Sequence[Reply], grade: Grader, margin: float = MARGIN
 ) -> Asking[Chosen | Dropped]:
-    """Return the reply with the best mean grade among those that keep the text rules; ties go to the earliest.
+    """Return the reply with the most votes among those that keep the text rules; ties go to the earliest.
 
     Each text is graded once, all of them at the same time. Dropped, with the first broken rule or `undecided`, when
     nothing is left; NoReply when no reply came at all. The thinking of a model stays apart from its text.
@@ -122,9 +122,17 @@ def best_of(
 
 
 def mean_grade(grades: Sequence[Grade]) -> float | None:
-    """Return the mean value of the grades that are decided; None where none is."""
-    values = [grade.value for grade in grades if grade.value is not None]
-    return sum(values) / len(values) if values else None
+    """Return the mean over the decided points of the share of votes that say yes; None where no point is decided.
+
+    Majorities alone would not tell a text with doubts from one without.
+    """
+    shares = [_yes(grade) for grade in grades if grade.value is not None]
+    return round(sum(shares) / len(shares), 6) if shares else None
+
+
+def _yes(grade: Grade) -> float:
+    given = [vote for vote in grade.votes if vote is not None]
+    return sum(given) / len(given) if given else grade.value or 0.0
 
 
 def _sound(instruction: str, replies: Sequence[Reply]) -> list[Reply] | Dropped:

@@ -59,7 +59,7 @@ class SkillTracesParams(RecipeParams):
     distractors: int = Field(
         default=4, ge=0, le=12, description="Skills of the closed list that a chain has no use for."
     )
-    show_skills: float = Field(default=0.5, ge=0, le=1, description="Share of rows whose prompt lists the skills.")
+    show_skills: float = Field(default=1.0, ge=0, le=1, description="Share of rows whose prompt lists the skills.")
 
     @field_validator("levels")
     @classmethod

@@ -305,10 +305,13 @@ def _mixture(manifest: Mapping[str, Any]) -> str:
     language = manifest.get("language_skills") or {"counts": {}}
     counts = sorted((manifest["skills"]["counts"] | language["counts"]).values())
     pairs = sorted(manifest["skill_pairs"].values())
+    flags = ", ".join(f"`{name}` {n:,}" for name, n in manifest["flags"].items())
     text = f"Rows per skill: {counts[0]} to {counts[-1]}, median {counts[len(counts) // 2]}." if counts else ""
     if pairs:
         text += f" Skill pairs: {len(pairs):,}, each {pairs[0]} to {pairs[-1]} times (every count is in the manifest)."
-    return f"## Mixture\n\n{text}\n\n{_table(('recipe', 'cell', 'split', 'planned', 'filled'), rows)}"
+    text += f" Flags of rows: {flags}." if flags else ""
+    told = f"{text.strip()}\n\n" if text.strip() else ""
+    return f"## Mixture\n\n{told}{_table(('recipe', 'cell', 'split', 'planned', 'filled'), rows)}"
 
 
 def _funnel(manifest: Mapping[str, Any]) -> str:
@@ -350,7 +353,7 @@ more than a share of rows with one topology and phrasing."""
 
 def _limits(manifest: Mapping[str, Any]) -> str:
     out = [
-        "English only; the wording comes from a few phrasings a skill, so it is less varied than people's.",
+        "English only; what a program words comes from a few phrasings a skill, so it is less varied than people's.",
         "Good for training and probing composition; not a benchmark of world knowledge, and not a measure of style.",
     ]
     if texts := _texts(manifest):

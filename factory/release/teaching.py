@@ -45,7 +45,7 @@ def teaching(job: Job, counts: pl.DataFrame, asked: Collection[str], rows: int) 
     tokens = everything["prompt_tokens"] + everything["completion_tokens"]
     usd = everything["usd"]
     return {
-        "models": {role: spec.name for role, spec in specs.items() if spec},
+        "models": {role: spec.name for role, spec in specs.items() if spec and role in set(counts["role"])},
         "not_priced": [role for role, price in prices.items() if price is None or price.gpu_hour is not None],
         "prompts": dict(sorted(prompts.items())),
         "replies": everything,

@@ -60,13 +60,22 @@ def bring_files(file: JobFile, store: Store) -> Brought:
         artifacts["instructions"] = import_instructions(job.instructions, file.base, store)
     sources = Sources(
         problems=SeedBank(artifacts["seeds"]) if "seeds" in artifacts else None,
-        documents=document_bank(artifacts["documents"]) if "documents" in artifacts else None,
-        instructions=instruction_bank(artifacts["instructions"]) if "instructions" in artifacts else None,
+        documents=document_bank(artifacts["documents"], holds_out=_holds_out(job, "documents"))
+        if "documents" in artifacts
+        else None,
+        instructions=instruction_bank(artifacts["instructions"], holds_out=_holds_out(job, "instructions"))
+        if "instructions" in artifacts
+        else None,
     )
     brought = Brought(sources, artifacts)
     if "skills" in needed(job) and not job.skills.asks:
         return bring_skills(brought, file, store, lambda: _listed(file))
     return brought
+
+
+def _holds_out(job: Job, source: str) -> bool:
+    """Return whether any line of `recipes` that builds on a source holds rows out."""
+    return any(entry.heldout for entry in job.recipes if source in RECIPES[entry.recipe].needs)
 
 
 def bring_skills(brought: Brought, file: JobFile, store: Store, find: Find) -> Brought:

@@ -153,23 +153,26 @@ T = TypeVar("T")
 class TextBank(Generic[T]):
     """The usable texts by id; cheap to send to a worker, read there once. `of` is what their splits go by."""
 
-    def __init__(self, artifact: Artifact, make: Callable[..., T], columns: Sequence[str], of: str) -> None:
+    def __init__(
+        self, artifact: Artifact, make: Callable[..., T], columns: Sequence[str], of: str, *, holds_out: bool
+    ) -> None:
         self._path = artifact.folder / "rows.parquet"
         self._identity = artifact.digest
         self._make = make
         self._columns = tuple(columns)
         self._of = of
+        self._holds_out = holds_out
 
     @property
     def identity(self) -> str:
-        """Return the digest of the texts."""
-        return self._identity
+        """Return the digest of the texts and of how they are split."""
+        return self._identity if self._holds_out else f"{self._identity}/all"
 
     def ids(self, split: str) -> Sequence[str]:
         """Return the ids a split may use: of ten documents (or rows) in hash order, the first is held out."""
         rows = _read(self._path, self._identity)
         groups = sorted({row[self._of] for row in rows.values()}, key=text_digest)
-        held = set(groups[::HELD_OUT_EVERY]) if len(groups) > 1 else set()
+        held = set(groups[::HELD_OUT_EVERY]) if self._holds_out and len(groups) > 1 else set()
         return sorted(
             (i for i, row in rows.items() if (row[self._of] in held) == (split == "heldout")), key=text_digest
         )
@@ -185,11 +188,11 @@ def _read(path: Path, identity: str) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in pl.read_parquet(path).iter_rows(named=True)}
 
 
-def document_bank(artifact: Artifact) -> TextBank[Document]:
+def document_bank(artifact: Artifact, *, holds_out: bool = True) -> TextBank[Document]:
     """Return the bank of documents, split by document, so that no passage of one is on both sides."""
-    return TextBank(artifact, Document, ("id", "title", "text"), "document")
+    return TextBank(artifact, Document, ("id", "title", "text"), "document", holds_out=holds_out)
 
 
-def instruction_bank(artifact: Artifact) -> TextBank[Instruction]:
+def instruction_bank(artifact: Artifact, *, holds_out: bool = True) -> TextBank[Instruction]:
     """Return the bank of instructions."""
-    return TextBank(artifact, Instruction, ("id", "text", "reference"), "id")
+    return TextBank(artifact, Instruction, ("id", "text", "reference"), "id", holds_out=holds_out)

@@ -135,8 +135,8 @@ def skills_step() -> Step:
         ("delegation", "give work to the right person", "plans"),
         ("priorities", "what comes first and why", "plans"),
     ]
-    rows = [(name, name, about, "", "", family, "tests", 1, "") for name, about, family in told]
-    rows += [("line 0: Topic:", *[""] * 6, 1, "header"), ("line 1: ?", *[""] * 6, 1, "empty")]
+    rows = [(name, name, about, "", "", family, "tests", 1, "", "") for name, about, family in told]
+    rows += [("line 0: Topic:", *[""] * 6, 1, "", "header"), ("line 1: ?", *[""] * 6, 1, "", "empty")]
     frame = pl.DataFrame(rows, schema=dict(SKILLS_STAGE.reads.columns), orient="row")
     stage = replace(SKILLS_STAGE, run=screened_by_words)
     return Step(stage, frame, {"similarity": 0.575, "heldout": 0.2}, {"embedder": None})

@@ -193,7 +193,8 @@ def test_a_cell_that_cannot_be_filled_is_named_with_what_did_not_hold_and_what_t
     assert "of 500 slots could not be filled in 4 attempts" in message
     assert "rows of recipe 'lego' (recipes.1), level=1, split train" in message
     assert "What did not hold: problem_is_new: " in message
-    assert message.endswith("Ask for fewer rows there, raise its cap, widen its levels or bring more seeds.")
+    assert "Such as: 'similarity 1'. What helps: raise replans (now 1), which plans such slots anew;" in message
+    assert message.endswith("fewer rows there, a higher cap, more levels, or more seeds.")
 
 
 def test_a_job_that_hardly_gets_anywhere_is_given_up_early(make_job: MakeJob, fill: Fill) -> None:

@@ -107,7 +107,7 @@ COUNTS = pl.DataFrame(
 def told_of(teacher: dict[str, Any] | None, judge: dict[str, Any] | None, rows: int = 20) -> dict[str, Any]:
     fake = {"kind": "fake", "model": "m"}
     keys = {"teacher": {**fake, "price": teacher}, "judge": judge and {**fake, "model": "j", "price": judge}}
-    return teaching(parse_job({**JOB, **keys}, "the job"), COUNTS, rows)
+    return teaching(parse_job({**JOB, **keys}, "the job"), COUNTS, {"rephrased/solve.v1"}, rows)
 
 
 def test_costs_are_usage_times_the_price_of_the_role() -> None:

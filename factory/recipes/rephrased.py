@@ -95,7 +95,7 @@ def talk(params: RephrasedParams, brief: Brief, rng: Rng) -> Talk:
     if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
         return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     original, _, end = drawn.prompt.rpartition("\n")
-    close = next(line for line in (*ANSWER_LINES, *chains.BLOCK_LINES) if end.endswith(line))  # no "last answer" is left
+    close = next(line for line in (*ANSWER_LINES, *chains.BLOCK_LINES) if end.endswith(line))
     form = rng.below(len(FORMS))
     facts = facts_of(original)
     given = {"problem": original, "form": FORMS[form], "facts": facts}

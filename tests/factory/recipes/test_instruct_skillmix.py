@@ -239,9 +239,7 @@ def test_what_the_model_thought_before_it_answered_is_kept_apart() -> None:
 
 
 def test_other_rows_with_the_same_skills_are_other_instructions() -> None:
-    rows = [
-        make("instruct-skillmix", params(), replace(WAITER, slot=i), row_rng(1, "draw", str(i))) for i in range(40)
-    ]
+    rows = [make("instruct-skillmix", params(), replace(WAITER, slot=i), row_rng(1, "draw", str(i))) for i in range(40)]
     prompts = {row.prompt for row in rows if isinstance(row, Draft)}
     assert len(prompts) > 30
 

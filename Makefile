@@ -10,7 +10,7 @@ demo: .venv/.demo
 	$(BIN)/factory run demo
 
 test: .venv/.all
-	$(BIN)/pytest -m "not slow and not chaos"
+	$(BIN)/pytest -n auto -m "not slow and not chaos"
 
 slow: .venv/.all $(if $(FACTORY_VLLM_ENV),,.venv-vllm/.ready)
 	$(BIN)/pytest -m slow

@@ -10,12 +10,8 @@ import numpy as np
 import orjson
 
 from factory.jobs.converse import converse
-from factory.skills.language.extract import (
-    Asking,
-    Extracted,
-    Limits,
-    Vectors,
-)
+from factory.recipes.recipe import Asking
+from factory.skills.language.extract import Extracted, Limits, Vectors
 from factory.skills.language.from_domain import from_domain
 from factory.skills.language.from_rows import Source
 from factory.skills.language.merge import LOW, SURE

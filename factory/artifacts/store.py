@@ -101,6 +101,17 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a file in place of what is there, whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
+    try:
+        write_bytes(fresh, data)
+        os.replace(fresh, path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
 def sync_folder(path: Path) -> None:
     """Make a folder's entries durable."""
     handle = os.open(path, os.O_RDONLY)

@@ -14,7 +14,7 @@ from factory.cli.run import stoppable
 from factory.errors import MissingExtra, UserError
 from factory.jobs.model import load_job, parse_teacher
 from factory.jobs.report import Watcher
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Asking
 from factory.teacher.model import TeacherSpec, redirected
 
 if TYPE_CHECKING:

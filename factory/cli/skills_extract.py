@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,9 +17,10 @@ from factory.cli.options import json_option
 from factory.cli.progress import watching
 from factory.cli.run import stoppable
 from factory.errors import FactoryError, UserError
+from factory.recipes.recipe import Asking
 from factory.selection.embed import encode, require_embed
 from factory.skills.language.confirm import settle
-from factory.skills.language.extract import Asking, Extracted, Limits, Log, Memory, Merging
+from factory.skills.language.extract import Extracted, Limits, Log, Memory, Merging
 from factory.skills.language.extraction_folder import require_place, write_extraction
 from factory.skills.language.from_domain import from_domain
 from factory.skills.language.from_rows import from_documents, from_rows, from_vocabulary
@@ -167,7 +166,7 @@ def _cost(session: Session) -> dict[str, Any]:
     spent = session.ledger.snapshot()
     return {
         "requests": spent.requests,
-        "from_cache": sum(cache.hits for cache in session.caches.values()),
+        "from_cache": session.from_cache,
         "prompt_tokens": spent.usage.prompt_tokens,
         "completion_tokens": spent.usage.completion_tokens,
         "usd": round(spent.usd, 6),
@@ -243,7 +242,7 @@ def merge(file: Path, threshold: float, out: Path | None, as_json: bool, **given
     talk = settle(listed.skills, Merging(Memory(encode), threshold), log, _asks(given))
     merged = _merged(talk, given, as_json)
     if out is not None:
-        _write_list(merged.skills, out)
+        write_skills(merged.skills, out)
     counts = {"read": len(listed.skills), "skills": len(merged.skills)}
     left = Counter(code for _, code in listed.rejects) + Counter(reject.code for reject in log.rejects)
     if as_json:
@@ -279,12 +278,3 @@ def _merged(talk: Asking[Merged], given: dict[str, Any], quiet: bool) -> Merged:
         alone: Merged = end.value
         return alone
     raise FactoryError(f"merging without a teacher wanted to ask {len(asks)} things")
-
-
-def _write_list(skills: Sequence[LanguageSkill], out: Path) -> None:
-    fresh = out.with_name(f".{out.name}-{secrets.token_hex(4)}")
-    try:
-        write_skills(skills, fresh)
-        os.replace(fresh, out)
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -17,15 +17,13 @@ from factory.cli.run import stoppable
 from factory.errors import UserError, nearest
 from factory.gates.calibration import BAR, Calibration, calibrate
 from factory.gates.skill_points import rubric
-from factory.jobs.judging import Bench
+from factory.jobs.judging import Bench, seated_by
 from factory.jobs.model import parse_teacher
 from factory.jobs.report import Watcher
-from factory.jobs.talk import Judges
-from factory.prompts import prompts_folder
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Asking
 from factory.recipes.skill_mix import MAX_K
 from factory.selection.embed import require_embed
-from factory.skills.language.lists import SkillList, read_skills
+from factory.skills.language.lists import listed_skills
 from factory.student.results import place_of_results, read_results, write_results
 from factory.student.sitting import SPLITS, Sheet, combinations, pool_of, regrade, sit
 from factory.student.skill_mix import Mean, Standing, standings
@@ -93,22 +91,22 @@ def evaluate(**given: Any) -> None:
         watching(quiet=given["as_json"]) as watcher,
         session_of(wish.first, wish.judges, Path(), given["out"], watcher) as session,
     ):
-        calibration, judges = _seats(wish, session, given, watcher)
-        sheets: list[Sheet] = hold(seated(wish.talk, judges), session, watcher)
+        bench = _seats(wish, session, given, watcher)
+        sheets: list[Sheet] = hold(seated(wish.talk, bench.judges), session, watcher)
         cost = _cost(session)
     found = standings([sheet.graded() for sheet in sheets])
     about = wish.about | {
         "judges": [judge.content() for judge in wish.judges],
         "votes": given["votes"],
-        "judging": Bench(judges, (calibration,)).as_json(),
+        "judging": bench.as_json(),
         "results": [standing.as_json() for standing in found],
     }
     write_results(wish.path, about, sheets)
     if given["as_json"]:
-        void = sorted(judges.void)
+        void = sorted(bench.judges.void)
         emit({"file": str(wish.path), **about, "void": void, "cost": cost})
     else:
-        _tell(found, calibration, judges, wish)
+        _tell(found, bench, wish)
         say(f"cost  {cost['requests']:,} requests ({cost['from_cache']:,} from the cache), {cost['tokens']:,} tokens")
         say(f"file  {wish.path}")
 
@@ -141,8 +139,7 @@ def _examine(given: dict[str, Any]) -> Wish:
     asked = _student(given)
     judges = _judges(given, asked)
     require_embed("choosing skills that are not too alike")
-    listed = _listed(given["skills"])
-    with pool_of(listed, given["heldout"]) as pool:
+    with pool_of(listed_skills(given["skills"]), given["heldout"]) as pool:
         tasks = [t for k in ks for t in combinations(pool, given["split"], k, given["combinations"], given["seed"])]
         identity = pool.identity
     keys = ("split", "heldout", "seed", "combinations", "generations")
@@ -169,12 +166,6 @@ def _ks(said: str) -> list[int]:
     if not all(part.isascii() and part.isdigit() and 1 <= int(part) <= MAX_K for part in parts):
         raise UserError(f"--k wants numbers from 1 to {MAX_K} with commas, such as 2,3; found {said!r}")
     return sorted({int(part) for part in parts})
-
-
-def _listed(path: Path | None) -> SkillList:
-    if path is None:
-        return read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped")
-    return read_skills(path / "skills.jsonl" if path.is_dir() else path)
 
 
 # ------------------------------------------------------------------------------------------------------- who answers
@@ -227,16 +218,11 @@ def _spec(  # noqa: PLR0913 - two options' names, and what they and two more say
         raise UserError(f"{where_option} {where}: {str(error).removeprefix('the teacher: ')}") from None
 
 
-def _seats(wish: Wish, session: Session, given: dict[str, Any], watcher: Watcher) -> tuple[Calibration, Judges]:
-    """Return how the judges did on the gold rows, and whose votes count; UserError when nobody's would."""
+def _seats(wish: Wish, session: Session, given: dict[str, Any], watcher: Watcher) -> Bench:
+    """Return the judges after their gold rows; UserError when nobody's votes would count."""
     roles: tuple[Role, ...] = tuple(JUDGE if i == 0 else f"{JUDGE}-{i + 1}" for i in range(len(wish.judges)))
     found: Calibration = hold(calibrate(rubric(), roles, 0, given["judge_bar"]), session, watcher)
-    if found.void.issuperset(roles):
-        raise UserError(
-            "no judge can be trusted: each failed hidden gold rows, whose verdicts are known, so its votes are void.\n"
-            f"{found.report()}\nJudge with another model, or say --judge-bar 0 to let these votes count"
-        )
-    return found, Judges(roles, found.void)
+    return seated_by((found,), roles, "Judge with another model, or say --judge-bar 0 to let these votes count")
 
 
 # ------------------------------------------------------------------------------------------------------- what is told
@@ -244,17 +230,17 @@ def _seats(wish: Wish, session: Session, given: dict[str, Any], watcher: Watcher
 
 def _cost(session: Session) -> dict[str, int]:
     spent = session.ledger.snapshot()
-    hits = sum(cache.hits for cache in session.caches.values())
-    return {"requests": spent.requests, "from_cache": hits, "tokens": spent.usage.tokens}
+    return {"requests": spent.requests, "from_cache": session.from_cache, "tokens": spent.usage.tokens}
 
 
 HEAD = ("k", "combinations", "texts", "full marks", "all skills", "skill fraction", "alpha", "undecided", "no text")
 
 
-def _tell(found: Sequence[Standing], calibration: Calibration, judges: Judges, wish: Wish) -> None:
-    for role, spec in zip(judges.roles, wish.judges, strict=True):
-        say(f"{role}: {spec.name}{' (VOID: its votes do not count)' if role in judges.void else ''}")
-    say(calibration.report())
+def _tell(found: Sequence[Standing], bench: Bench, wish: Wish) -> None:
+    for role, spec in zip(bench.judges.roles, wish.judges, strict=True):
+        say(f"{role}: {spec.name}{' (VOID: its votes do not count)' if role in bench.judges.void else ''}")
+    for calibration in bench.calibrations:
+        say(calibration.report())
     say()
     say_table(HEAD, [_line(standing) for standing in found], right=frozenset(HEAD[:3]))
     say("mean ± standard error over combinations, the best text of each; undecided: points without a verdict")

@@ -6,7 +6,7 @@ than chance is void: its votes should not be used. The bar is chosen by simulati
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from factory.artifacts.digest import row_rng
@@ -14,7 +14,7 @@ from factory.errors import UserError
 from factory.gates.judge import APPROACHES, grading, read_points
 from factory.gates.rubric import GoldRow, Rubric
 from factory.gates.votes import share_change, wilson
-from factory.recipes.recipe import Ask
+from factory.recipes.recipe import Ask, Asking
 from factory.teacher.protocol import Reply, Role
 
 BAR = 2 / 3  # of the given verdicts must be right: docs/judge.md has the chances to be wrong about a judge
@@ -88,9 +88,7 @@ def _share(counts: tuple[int, int]) -> float:
     return counts[0] / counts[1] if counts[1] else 1.0
 
 
-def calibrate(
-    rubric: Rubric, judges: Sequence[Role], seed: int = 0, bar: float = BAR
-) -> Generator[list[Ask], list[Reply], Calibration]:
+def calibrate(rubric: Rubric, judges: Sequence[Role], seed: int = 0, bar: float = BAR) -> Asking[Calibration]:
     """Return how each judge does on the gold rows of a rubric, each asked once, in an order of its own.
 
     A row is the same vote for every judge and in every run, so that none has the easier approach; rows take the

@@ -7,7 +7,7 @@ vote that was not given; it never counts as a no.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from factory.artifacts.digest import digest
 from factory.gates.reply import completion
 from factory.gates.rubric import GoldRow, Rubric, check_inputs
 from factory.gates.votes import krippendorff_alpha, majority, same_pairs
-from factory.recipes.recipe import Ask, Draft, Dropped, Grade, Talk
+from factory.recipes.recipe import Ask, Asking, Draft, Dropped, Grade, Talk
 from factory.teacher.protocol import Reply, Role, Sampling
 
 GRADE, PREFER = "judge/grade.v1", "judge/prefer.v1"
@@ -26,7 +26,7 @@ REASON = 400  # characters
 
 Votes = tuple[bool | None, ...]
 Grades = tuple[Grade, ...]
-Grading = Generator[list[Ask], list[Reply], Grades]
+Grading = Asking[Grades]
 Side = Literal["a", "b"]
 
 
@@ -212,9 +212,7 @@ class Preference:
     votes: tuple[Side | None, ...]
 
 
-def prefer(
-    instruction: str, a: str, b: str, votes: int = 2, least: int = 1
-) -> Generator[list[Ask], list[Reply], Preference]:
+def prefer(instruction: str, a: str, b: str, votes: int = 2, least: int = 1) -> Asking[Preference]:
     """Return which of two responses is better: each vote is asked in both orders and counts when both name one text.
 
     Two equal texts are compared by nobody.

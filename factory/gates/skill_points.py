@@ -6,7 +6,7 @@ sentences, and whether a skill is named, which costs that skill its point. A poi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import count
@@ -17,12 +17,12 @@ import orjson
 from factory.artifacts.digest import digest
 from factory.gates.judge import Grades, Grading, grade, mark_of
 from factory.gates.rubric import Criterion, GoldRow, Rubric, load_rubric
-from factory.prompts import find_prompt, prompts_folder
-from factory.recipes.recipe import Ask, Grade
+from factory.prompts import find_prompt
+from factory.recipes.recipe import Ask, Asking, Grade
 from factory.score import CHECKS
-from factory.skills.language.lists import read_skills
+from factory.skills.language.lists import shipped_skills
 from factory.skills.language.skill import LanguageSkill
-from factory.teacher.protocol import Reply, Sampling
+from factory.teacher.protocol import Sampling
 
 WRITE, REVISE = "skill-mix/write.v1", "skill-mix/revise.v1"
 LIMIT = "within_limit"
@@ -134,7 +134,7 @@ class Written:
     text: str
 
 
-def written(task: Task, repeat: int = 0, *, told: bool = False) -> Generator[list[Ask], list[Reply], Written]:
+def written(task: Task, repeat: int = 0, *, told: bool = False) -> Asking[Written]:
     """Return an author's text in two turns: a draft, then its revision and shortening by the same author.
 
     `told` lets the author know what a program found in the draft; who is being examined is not told. Raises NoReply
@@ -202,7 +202,7 @@ def _limited(row: GoldRow) -> GoldRow:
     """Return a gold row of skill-shown with its limit, and the verdict that a count gives."""
     task = Task(tuple(LanguageSkill(name, said) for name, said in row.skills.items()), row.inputs["topic"])
     within = sentences(row.inputs["text"]) <= task.limit
-    known = shipped_skills()
+    known = _known()
     skills = {name: meant_by(known[name]) if name in known else said for name, said in row.skills.items()}
     inputs = {**row.inputs, "limit": task.limit_said}
     return replace(row, inputs=inputs, skills=skills, verdicts={**row.verdicts, LIMIT: within})
@@ -215,10 +215,8 @@ def meant_by(skill: LanguageSkill) -> str:
 
 
 @cache
-def shipped_skills() -> dict[str, LanguageSkill]:
-    """Return the shipped skills by name."""
-    found = read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped").skills
-    return {skill.name: skill for skill in found}
+def _known() -> dict[str, LanguageSkill]:
+    return {skill.name: skill for skill in shipped_skills().skills}
 
 
 def graded(task: Task, text: str, votes: int) -> Grading:

@@ -6,7 +6,7 @@ rule errs towards letting a row pass: tests/data/replies/text-rules.yaml holds t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -268,6 +268,8 @@ _RULES = (
 )
 RULES: Mapping[str, TextRule] = {rule.name: rule for rule in _RULES}
 
+OF_PROMPT = ("prompt_present", "prompt_length", "no_residue_in_prompt")  # rules that read nothing else
+
 FAULTS = pl.List(pl.Struct({"code": pl.String, "detail": pl.String}))
 
 
@@ -290,8 +292,18 @@ def faults(frame: pl.DataFrame) -> pl.Series:
 
 def first_fault(prompt: str, response: str) -> tuple[str, str] | None:
     """Return (rule, detail) of the first rule that one pair breaks; None where it keeps them all."""
+    return _first_of(RULES, prompt, response)
+
+
+def prompt_fault(prompt: str) -> tuple[str, str] | None:
+    """Return (rule, detail) of the first rule that a prompt breaks whatever is replied; None where it keeps them."""
+    return _first_of(OF_PROMPT, prompt, "")
+
+
+def _first_of(names: Iterable[str], prompt: str, response: str) -> tuple[str, str] | None:
     pair = pl.DataFrame({"prompt": [prompt], "response": [response]})
-    broken = next((rule for rule in RULES.values() if not pair.select(rule.holds).item()), None)
+    rules = (RULES[name] for name in names)
+    broken = next((rule for rule in rules if not pair.select(rule.holds).item()), None)
     return (broken.name, pair.select(broken.shown).item() or "") if broken else None
 
 

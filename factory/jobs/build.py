@@ -174,7 +174,7 @@ def _actual(session: Session) -> dict[str, Any]:
         "usd": round(spent.usd, 6),
         "seconds": round(spent.seconds, 3),
         "failures": dict(spent.failures),
-        "from_cache": sum(cache.hits for cache in session.caches.values()),
+        "from_cache": session.from_cache,
     }
 
 

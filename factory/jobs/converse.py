@@ -7,14 +7,14 @@ was stopped asks on from where it was.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from factory.errors import FactoryError, Waiting
 from factory.jobs.report import Nobody, Watcher
 from factory.jobs.talk import request_of
-from factory.recipes.recipe import Ask
+from factory.recipes.recipe import Ask, Asking
 from factory.teacher.protocol import Failure, NoReply, Reply, Request
 from factory.teacher.streams import closing as closing_stream
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def converse(
-    talk: Generator[list[Ask], list[Reply], T],
+    talk: Asking[T],
     session: Session,
     attempt: int = 0,
     watcher: Watcher | None = None,

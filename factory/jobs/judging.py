@@ -17,6 +17,7 @@ from factory.jobs.converse import converse
 from factory.jobs.model import Job
 from factory.jobs.talk import Judges
 from factory.recipes.registry import RECIPES
+from factory.teacher.protocol import Role
 
 if TYPE_CHECKING:
     from factory.teacher.session import Session
@@ -58,14 +59,20 @@ def take_seats(job: Job, session: Session) -> Bench:
             pending = True
     if pending:
         return Bench(Judges(job.judges, pending=True))
+    remedy = "Judge with another model (`judge:` in the job), or set judge_bar: 0 to let these votes count"
+    return seated_by(found, job.judges, remedy)
+
+
+def seated_by(found: tuple[Calibration, ...], roles: tuple[Role, ...], remedy: str) -> Bench:
+    """Return the judges after their gold rows; UserError, with the remedy, when the votes of every judge are void."""
     void = frozenset(judge for calibration in found for judge in calibration.void)
-    if void.issuperset(job.judges):
+    if void.issuperset(roles):
+        reports = "\n".join(calibration.report() for calibration in found)
         raise UserError(
             "no judge can be trusted: each failed hidden gold rows, whose verdicts are known, so its votes are void.\n"
-            + "\n".join(calibration.report() for calibration in found)
-            + "\nJudge with another model (`judge:` in the job), or set judge_bar: 0 to let these votes count"
+            f"{reports}\n{remedy}"
         )
-    return Bench(Judges(job.judges, void), found)
+    return Bench(Judges(roles, void), found)
 
 
 def _calibrated(rubric: Rubric, job: Job, session: Session, again: int) -> Calibration:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import math
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -27,10 +26,10 @@ from factory.jobs.model import Job
 from factory.jobs.plan import SHARD_ROWS, plan_key, plan_shards, replan
 from factory.jobs.report import Report, Watcher
 from factory.jobs.talk import TALK_ROWS, Conversation, Judges, Talker, unanswered
+from factory.jobs.why_open import what_did_not_hold
 from factory.recipes.recipe import Draft, Sources
 from factory.recipes.registry import RECIPES
 from factory.skills.library import Library
-from factory.teacher.protocol import CONTENT
 from schemas.candidates import CANDIDATES
 from schemas.columns import REASONS
 from schemas.samples import SAMPLES
@@ -361,34 +360,8 @@ class Filling:
         return (
             f"{left.height} of {self.job.rows} slots could not be filled in {attempts} attempts; the fullest gap is"
             f" {n} rows of recipe '{recipe}' (recipes.{entry}), {cell}, split {split}."
-            f" {_what_did_not_hold(reasons, self.job.replans)}"
+            f" {what_did_not_hold(reasons, self.job.replans)}"
         )
-
-
-def _what_did_not_hold(reasons: Sequence[Mapping[str, Any]], replans: int) -> str:
-    """Return the most frequent reasons, an instance of the first, and what to do."""
-    counts = Counter(reason["code"] for reason in reasons).most_common(3)
-    why = f"What did not hold: {', '.join(f'{code}: {count}' for code, count in counts)}."
-    said = next((r["detail"] for r in reasons if counts and r["code"] == counts[0][0] and r["detail"]), "")
-    if counts and counts[0][0] in CONTENT:
-        return f"{why} The teacher's replies are the cause, such as: {said[:200]!r}. {TEACHER_REMEDIES[counts[0][0]]}"
-    again = "" if replans > FEW_REPLANS else f" raise replans (now {replans}), which plans such slots anew;"
-    instance = f" Such as: {said[:200]!r}." if said else ""
-    return f"{why}{instance} What helps:{again} fewer rows there, a higher cap, more levels, or more seeds."
-
-
-FEW_REPLANS = 10
-
-
-TEACHER_REMEDIES = {
-    "truncated": "Raise teacher.sampling.max_tokens.",
-    "prompt_too_long": "Start the server with a larger --max-model-len, or use a model with a longer context.",
-    "unparsable": "Use a server that keeps response_format (factory teacher check), with a reasoning parser if the"
-    " model thinks first, or a stronger model.",
-    "refused": "Use another model, or look at what it refuses (factory cache export FILE).",
-    "empty": "Look at the server: its replies have no text. A reasoning model may need a larger max_tokens.",
-    "bad_request": "The server does not take these requests as they are: see its words.",
-}
 
 
 def sample_shards(made: Sequence[Made], rows: int, store: Store, engine: Engine, report: Report) -> list[Artifact]:

@@ -13,10 +13,10 @@ from factory.gates.equal import BRACKETS, LONGEST, groups, is_answer, same_answe
 from factory.gates.judge import failed_points, grade, passes
 from factory.gates.reply import completion
 from factory.gates.rubric import Rubric
-from factory.gates.text import first_fault
-from factory.recipes.recipe import ANSWER_LINES, Ask, Draft, Dropped, Grade, Instruction, Talk, Verifier
+from factory.gates.text import first_fault, prompt_fault
+from factory.recipes.recipe import ANSWER_LINES, Ask, Asking, Draft, Dropped, Grade, Instruction, Talk, Verifier
 from factory.recipes.rephrased import steps_of
-from factory.recipes.sampling import ANSWER, SOLVE, Agreed, Asking, agreed, best_of
+from factory.recipes.sampling import ANSWER, SOLVE, Agreed, agreed, best_of
 from factory.score import final_answer, score, wrong_answers
 from factory.teacher.protocol import Reply, Sampling
 
@@ -64,8 +64,8 @@ def with_answer_line(text: str, rng: Rng) -> str:
 
 def fault_of(prompt: str) -> Dropped | None:
     """Return which rule for texts a prompt breaks whatever is replied."""
-    fault = first_fault(prompt, "Yes.")
-    return Dropped(*fault) if fault and "prompt" in fault[0] else None
+    fault = prompt_fault(prompt)
+    return Dropped(*fault) if fault else None
 
 
 def kind_of(reference: str) -> str:

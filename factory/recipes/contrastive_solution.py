@@ -10,9 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Literal
-from zlib import crc32
 
 from pydantic import Field, field_validator
 
@@ -38,7 +36,6 @@ from factory.recipes.recipe import (
 from factory.recipes.rephrased import steps_of
 from factory.recipes.trace_checks import steps_fault
 from factory.score import score, wrong_answers
-from factory.skills.tree import evaluate, input_matters
 from factory.teacher.protocol import Reply, Sampling
 
 ATTEMPT, WRITE = "contrastive-solution/attempt.v1", "contrastive-solution/write.v1"
@@ -67,10 +64,9 @@ class ContrastiveSolutionParams(RecipeParams):
         return check_levels(levels, chains.MAX_LEVEL)
 
 
-@cache
 def chain_params(params: ContrastiveSolutionParams) -> chains.ChainsParams:
     """Return the params of the chains underneath."""
-    return chains.ChainsParams(recipe="chains", share=1.0, levels=params.levels, atom_level=params.atom_level)
+    return chains.underneath(params.levels, params.atom_level)
 
 
 def assign(params: ContrastiveSolutionParams, demand: Demand) -> Plan:
@@ -80,11 +76,9 @@ def assign(params: ContrastiveSolutionParams, demand: Demand) -> Plan:
 
 def talk(params: ContrastiveSolutionParams, brief: Brief, rng: Rng) -> Talk:
     """Have a chain attempted, and a solution written from a right and a wrong attempt; Dropped where all are alike."""
-    drawn = chains.draw(chain_params(params), brief, rng)
+    drawn = chains.draw_sound(chain_params(params), brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
-    if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
-        return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     attempts = yield [
         Ask(ATTEMPT, {"problem": drawn.prompt}, _example(drawn, i + 1 < params.rollouts), repeat=i, sampling=ROLLOUT)
         for i in range(params.rollouts)

@@ -7,7 +7,7 @@ say point by point whether the row is what it should be; the paper takes the tea
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from factory.gates.rubric import Rubric, load_rubric
 from factory.gates.text import first_fault
 from factory.recipes.lists import QueryType, query_types, situation
 from factory.recipes.mixing import mixed_skills
-from factory.recipes.recipe import Ask, Brief, Cell, Demand, Draft, Dropped, Plan, Recipe, RecipeParams, Talk
+from factory.recipes.recipe import Ask, Asking, Brief, Cell, Demand, Draft, Dropped, Plan, Recipe, RecipeParams, Talk
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Reply, Sampling
 
@@ -98,7 +98,7 @@ def said(reply: Reply) -> tuple[str, str]:
     return reply.parsed["instruction"].strip(), reply.parsed["response"].strip()
 
 
-def _edited(last: Reply, about: Mapping[str, Any]) -> Generator[list[Ask], list[Reply], Reply]:
+def _edited(last: Reply, about: Mapping[str, Any]) -> Asking[Reply]:
     """Return the reply with the edited pair, or the last one where criticism or editing gave nothing complete."""
     instruction, response = said(last)
     given = {**about, "instruction": instruction, "response": response, "mark": mark_of([instruction, response])}

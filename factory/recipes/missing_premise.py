@@ -8,7 +8,6 @@ removes the premise, and solvers show that the intact problem has its answer and
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
 from typing import Any, Literal
 
 import polars as pl
@@ -74,10 +73,9 @@ class MissingPremiseParams(RecipeParams):
         return self
 
 
-@cache
 def chain_params(params: MissingPremiseParams) -> chains.ChainsParams:
     """Return the params of the chains underneath."""
-    return chains.ChainsParams(recipe="chains", share=1.0, levels=params.levels, atom_level=params.atom_level)
+    return chains.underneath(params.levels, params.atom_level)
 
 
 def cells(params: MissingPremiseParams) -> list[Cell]:

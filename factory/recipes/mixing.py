@@ -51,7 +51,8 @@ def _tuples(pool: SkillPool, quotas: Quotas, split: str, rng: Rng, tally: Tally)
     """Return the tuples of each cell; rows of all cells are planned in a random order, so no skill keeps to a cell."""
     rows: list[Cell] = rng.shuffled([cell for cell, n in quotas for _ in range(n)])
     names = pool.names(split)
-    weights = {name: pool.weights.get(name, 0.0) for name in names} if pool.weights else None
+    given = pool.weights
+    weights = {name: given.get(name, 0.0) for name in names} if given else None
     tuples = plan_tuples(names, [cell.level for cell in rows], pool.near, rng, weights, tally)
     out: dict[str, list[list[str]]] = {cell.name: [] for cell, _ in quotas}
     for cell, members in zip(rows, tuples, strict=True):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -92,6 +92,7 @@ class Instruction:
     reference: str = ""
 
 
+T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -287,8 +288,9 @@ class Ask:
     schema: Mapping[str, Any] | None = None
 
 
-# A conversation yields what it asks next, all at once, gets the replies in the same order, and ends with its draft.
-Talk = Generator[list[Ask], list[Reply], Draft | Dropped]
+# A conversation yields what it asks next, all at once, gets the replies in the same order, and ends with a value.
+Asking: TypeAlias = Generator[list[Ask], list[Reply], T]
+Talk: TypeAlias = Asking[Draft | Dropped]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

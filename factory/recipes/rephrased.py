@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from functools import cache
 from typing import Literal
-from zlib import crc32
 
 from pydantic import Field, field_validator, model_validator
 
@@ -34,7 +32,6 @@ from factory.recipes.recipe import (
     levels_field,
 )
 from factory.score import final_answer, score
-from factory.skills.tree import evaluate, input_matters
 from factory.teacher.protocol import Reply, Sampling
 
 FORMS = (
@@ -76,10 +73,9 @@ class RephrasedParams(RecipeParams):
         return self
 
 
-@cache
 def chain_params(params: RephrasedParams) -> chains.ChainsParams:
     """Return the params of the chains underneath."""
-    return chains.ChainsParams(recipe="chains", share=1.0, levels=params.levels, atom_level=params.atom_level)
+    return chains.underneath(params.levels, params.atom_level)
 
 
 def assign(params: RephrasedParams, demand: Demand) -> Plan:
@@ -89,11 +85,9 @@ def assign(params: RephrasedParams, demand: Demand) -> Plan:
 
 def talk(params: RephrasedParams, brief: Brief, rng: Rng) -> Talk:
     """Draw a chain, have it said anew, have it solved; Dropped when facts are lost or the solutions disagree."""
-    drawn = chains.draw(chain_params(params), brief, rng)
+    drawn = chains.draw_sound(chain_params(params), brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
-    if not input_matters(drawn.tree, evaluate(drawn.tree), crc32(drawn.verifier["gold"].encode())):
-        return Dropped("input_matters", "the answer did not follow any changed input")  # before anything is paid for
     original, _, end = drawn.prompt.rpartition("\n")
     close = next(line for line in (*ANSWER_LINES, *chains.BLOCK_LINES) if end.endswith(line))
     form = rng.below(len(FORMS))

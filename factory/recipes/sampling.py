@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
@@ -11,12 +11,11 @@ import polars as pl
 
 from factory.gates.equal import Kind, groups, is_answer
 from factory.gates.text import faults
-from factory.recipes.recipe import Ask, Dropped, Grade
+from factory.recipes.recipe import Ask, Asking, Dropped, Grade
 from factory.score import final_answer
 from factory.teacher.protocol import Failure, NoReply, Reply
 
 T = TypeVar("T")
-Asking: TypeAlias = Generator[list[Ask], list[Reply], T]
 Grader: TypeAlias = Callable[[str, str], Asking[tuple[Grade, ...]]]
 
 ANSWER, SOLVE = "answers/answer.v1", "answers/solve.v1"
@@ -73,6 +72,17 @@ def together(talks: Sequence[Asking[T]]) -> Asking[list[T | NoReply]]:
         came = iter((yield [ask for asks in asked.values() for ask in asks]))
         replies = {place: [next(came) for _ in asks] for place, asks in asked.items()}
     return [ends[place] for place in range(len(talks))]
+
+
+def changed(talk: Asking[T], change: Callable[[Ask], Ask]) -> Asking[T]:
+    """Return what a conversation comes to when each thing it asks is changed on its way."""
+    try:
+        asks = next(talk)
+        while True:
+            asks = talk.send((yield [change(ask) for ask in asks]))
+    except StopIteration as end:
+        made: T = end.value
+        return made
 
 
 def agreed(replies: Sequence[Reply], kind: Kind, at_least: int) -> Agreed | Dropped:

@@ -7,9 +7,9 @@ teacher that is no model: they pass every check and teach nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import polars as pl
 
@@ -20,10 +20,11 @@ from factory.gates.text import RULES
 from factory.prompts import find_prompt
 from factory.recipes import text_tasks
 from factory.recipes.lists import shipped_list
-from factory.recipes.recipe import Ask, Document, Draft, Grade
+from factory.recipes.recipe import Ask, Asking, Document, Draft, Grade
+from factory.recipes.sampling import changed
 from factory.recipes.text_tasks import Leaf
 from factory.score import score
-from factory.teacher.protocol import Reply, Sampling
+from factory.teacher.protocol import Sampling
 
 AS_IS = "identity"
 TRANSFORM, ASK, ASK_EDIT = "agent-instruct/transform.v1", "agent-instruct/ask.v1", "agent-instruct/ask-edit.v1"
@@ -38,9 +39,6 @@ LEAVE = "none"  # what a suggester says of a request that is best as it is
 SHORTEST = {"request": 15, "text": 200}  # characters
 LONG = Sampling(max_tokens=4_096)
 EXACT = Sampling(temperature=0.7, max_tokens=4_096)  # of what a row's reader gets
-
-T = TypeVar("T")
-Turns = Generator[list[Ask], list[Reply], T]
 
 
 class Off(Exception):
@@ -72,7 +70,7 @@ class Work:
 # ------------------------------------------------------------------------------------------------------------ the text
 
 
-def passage_of(document: Document, form: str) -> Turns[str]:
+def passage_of(document: Document, form: str) -> Asking[str]:
     """Return the document in a form. A number that the document does not have is an invention."""
     if form == AS_IS:
         return document.text
@@ -94,7 +92,7 @@ def _with_article(form: str) -> str:
 # --------------------------------------------------------------------------------------------------------- the request
 
 
-def asked(leaf: Leaf, passage: str, rng: Rng) -> Turns[Work]:
+def asked(leaf: Leaf, passage: str, rng: Rng) -> Asking[Work]:
     """Return the first request of a kind with its text: the passage, or what its author made of that to be edited."""
     edits, situation = leaf.task == "editing", shipped_list("situations")
     given = {"passage": passage, "asks": leaf.asks, "answer_form": leaf.answer_form, "most": LENGTHS[leaf.task]}
@@ -144,7 +142,7 @@ def _check_evidence(pieces: Sequence[str], text: str, least: int) -> None:
 # ------------------------------------------------------------------------------------------------------ the refinement
 
 
-def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
+def refined(work: Work, removes: bool, rng: Rng) -> Asking[Work]:
     """Return a harder request by one change that a suggester plans and an editor makes.
 
     Where the text shall still answer, a request that grew too long or is no longer answered is refused: the old one
@@ -172,7 +170,7 @@ def refined(work: Work, removes: bool, rng: Rng) -> Turns[Work]:
     return better
 
 
-def _suggested(work: Work, removes: bool, rng: Rng) -> Turns[tuple[Mapping[str, Any], str] | None]:
+def _suggested(work: Work, removes: bool, rng: Rng) -> Asking[tuple[Mapping[str, Any], str] | None]:
     """Return the change that a suggester chose and its plan; None for a request that is best as it is."""
     goals = rng.sample(text_tasks.refinements(work.leaf, removes), OFFERED)
     names = [goal["name"] for goal in goals]
@@ -210,7 +208,7 @@ def _fault(said: Mapping[str, Any], request: str, removes: bool, most: int) -> t
 # ----------------------------------------------------------------------------------------------- the answer, the judge
 
 
-def answered(work: Work, shape: str, rng: Rng) -> Turns[Draft]:
+def answered(work: Work, shape: str, rng: Rng) -> Asking[Draft]:
     """Return the row: text and request laid out, and the author's answer, or the reply that names what is missing."""
     prompt, layout = text_tasks.lay_out(work.request, work.text, rng)
     if len(prompt) > LONGEST:
@@ -243,16 +241,11 @@ def refuses(request: str, reply: str) -> bool:
     return not pair.select(RULES["no_refusal"].holds).item()
 
 
-def graded(work: Work, answer: str, votes: int) -> Turns[tuple[Grade, ...]]:
+def graded(work: Work, answer: str, votes: int) -> Asking[tuple[Grade, ...]]:
     """Return the judges' grades; off where they find another answerability than the author's, or a point unmet."""
     rubric = load_rubric(RUBRIC)
     grading = grade(rubric, {"passage": work.text, "question": work.request, "answer": answer}, votes)
-    asks = next(grading)
-    replies = yield [_expecting(ask, answerable=not work.lacking) for ask in asks]
-    try:
-        grading.send(replies)
-    except StopIteration as end:
-        grades: tuple[Grade, ...] = end.value
+    grades = yield from changed(grading, lambda ask: _expecting(ask, answerable=not work.lacking))
     found = next(one.value for one in grades if one.name == "answerable")
     if found is not None and bool(found) == work.lacking:
         raise Off("answerability", f"the judges find it {'' if found else 'not '}answerable, the author does not")

@@ -10,6 +10,8 @@ import yaml
 
 from factory.gates.reply import WHOLE_REPLY
 from factory.recipes.registry import RECIPES
+from factory.release.card_judges import judging
+from factory.release.markdown import fence, table
 from factory.skills.library import HELD_OUT_FAMILIES
 from factory.teacher.protocol import AUTHOR
 
@@ -24,7 +26,7 @@ def card(manifest: Mapping[str, Any], typical: Sequence[Mapping[str, Any]]) -> s
         _use(manifest),
         _making(manifest),
         _teaching(manifest),
-        _judging(manifest),
+        judging(manifest),
         _rows(typical),
         _mixture(manifest),
         _funnel(manifest),
@@ -66,23 +68,6 @@ def _front_matter(manifest: Mapping[str, Any]) -> str:
 def _split_order(splits: Mapping[str, int]) -> list[str]:
     first = [s for s in ("train", "heldout", "mini") if s in splits]
     return first + sorted((s for s in splits if s not in first), key=lambda s: (len(s), s))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    lines += ["| " + " | ".join(_cell(v) for v in row) + " |" for row in rows]
-    return "\n".join(lines)
-
-
-def _cell(value: Any) -> str:
-    return f"{value:,}" if type(value) is int else str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def fence(text: str) -> str:
-    """Return a text in a code fence that it cannot close itself, whatever it holds."""
-    longest = max((len(run) for run in re.findall(r"`+", text)), default=0)
-    ticks = "`" * max(3, longest + 1)
-    return f"{ticks}text\n{text}\n{ticks}"
 
 
 def _opening(manifest: Mapping[str, Any]) -> str:
@@ -143,7 +128,7 @@ from datasets import load_dataset
 rows = load_dataset("PATH_OR_REPO", "sft", split="train")  # on the Hub add revision="v{manifest["version"]}"
 ```
 
-{_table(("config", "splits and rows", "what it is for"), rows)}
+{table(("config", "splits and rows", "what it is for"), rows)}
 
 {_about_splits(manifest)}"""
 
@@ -193,7 +178,7 @@ def _making(manifest: Mapping[str, Any]) -> str:
         seeds = (
             f"\n\nSeeds: `{s['path']}` (digest {s['digest'][:12]}), {s['usable']:,} usable rows, {s['rejected']:,} not."
         )
-    methods = _table(("recipe", "method", "source"), rows)
+    methods = table(("recipe", "method", "source"), rows)
     note = "The assistant turns are the solver's own intermediate results, not a model's words."
     if len(_texts(manifest)) == len(manifest["recipes"]):
         note = "The replies are the teacher's words; how each row came about, turn by turn, is in `turns`."
@@ -227,7 +212,7 @@ def _teaching(manifest: Mapping[str, Any]) -> str:
 
 Models: {models}. Prompts: {prompts}. The config `turns` holds every request's prompt file, reply and tokens.
 
-{_table(("replies of", "requests", "prompt tokens", "completion tokens", "USD"), rows)}
+{table(("replies of", "requests", "prompt tokens", "completion tokens", "USD"), rows)}
 
 Each row that stayed cost {each["tokens"]:,} tokens{money}, the replies of attempts that left included; what judges were asked
 about gold rows is not in the table.{_unpriced(found)}"""
@@ -237,56 +222,6 @@ def _unpriced(teacher: Mapping[str, Any]) -> str:
     """Return what the money leaves out: roles without a price, or with one per GPU-hour, which is no property of rows."""
     roles = teacher["not_priced"]
     return f" The USD leave out: {', '.join(roles)}." if roles and teacher["replies"]["usd"] is not None else ""
-
-
-def _judging(manifest: Mapping[str, Any]) -> str:
-    """Return how the judges did on gold rows, and what they gave the rows that stayed."""
-    if not manifest["grades"] and not manifest["judging"]:
-        return ""
-    parts = ["## Judges"]
-    if manifest["judging"]:
-        rows = [(told["rubric"], *_standing(standing)) for told in manifest["judging"] for standing in told["judges"]]
-        head = ("rubric", "judge", "gold rows' verdicts", "right", "95 % interval", "votes")
-        parts.append(
-            "Before any vote counted, each judge was asked about rows whose verdicts are known, in the same form as the real"
-            f" ones:\n\n{_table(head, rows)}"
-        )
-    if manifest["grades"]:
-        given = [
-            (g["point"], g["rows"], "none" if g["mean"] is None else f"{g['mean']:.1%}", g["undecided"])
-            for g in _folded(manifest["grades"])[:MOST_POINTS]
-        ]
-        parts.append(
-            "Points of the rows that stayed, by majority of independent votes; a tie, or too few votes, is no verdict (`lineage` holds"
-            " every vote and how far they agree):"
-            f"\n\n{_table(('point', 'rows', 'met', 'no verdict'), given)}"
-        )
-    return "\n\n".join(parts)
-
-
-MOST_POINTS = 20
-SHOWS = "shows_"  # a point that there is one of for each skill
-
-
-def _folded(grades: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Return the points, those of single skills together as one line: there are as many as skills."""
-    of_skills = [g for g in grades if g["point"].startswith(SHOWS)]
-    if len(of_skills) < 2:
-        return list(grades)
-    rows = sum(g["rows"] for g in of_skills)
-    met = sum(g["rows"] * g["mean"] for g in of_skills if g["mean"] is not None)
-    name = f"{SHOWS}<skill>, {len(of_skills)} skills"
-    one = {"point": name, "rows": rows, "mean": met / rows if rows else None}
-    one |= {"undecided": sum(g["undecided"] for g in of_skills)}
-    return [one, *(g for g in grades if not g["point"].startswith(SHOWS))]
-
-
-def _standing(standing: Mapping[str, Any]) -> tuple[Any, ...]:
-    given, right = standing["given"], standing["right"]
-    share = f"{right} of {given} ({right / given:.0%})" if given else "none"
-    interval = f"{standing['low']:.0%} to {standing['high']:.0%}" if given else "-"
-    votes = f"void: {standing['void']}" if standing["void"] else "count"
-    return standing["judge"], standing["decisions"], share, interval, votes
 
 
 def _rows(typical: Sequence[Mapping[str, Any]]) -> str:
@@ -311,14 +246,14 @@ def _mixture(manifest: Mapping[str, Any]) -> str:
         text += f" Skill pairs: {len(pairs):,}, each {pairs[0]} to {pairs[-1]} times (every count is in the manifest)."
     text += f" Flags of rows: {flags}." if flags else ""
     told = f"{text.strip()}\n\n" if text.strip() else ""
-    return f"## Mixture\n\n{told}{_table(('recipe', 'cell', 'split', 'planned', 'filled'), rows)}"
+    return f"## Mixture\n\n{told}{table(('recipe', 'cell', 'split', 'planned', 'filled'), rows)}"
 
 
 def _funnel(manifest: Mapping[str, Any]) -> str:
     stages = [(s["name"], s["rows_in"], s["rows_out"], s["rejects"]) for s in manifest["stages"]]
     reasons = [(r["stage"], r["reason"], r["rows"]) for r in manifest["reject_reasons"]]
-    why = _table(("stage", "what did not hold", "rows"), reasons) if reasons else "No attempt was rejected."
-    return f"## Funnel\n\n{_table(('stage', 'rows in', 'rows out', 'rejects'), stages)}\n\n{why}"
+    why = table(("stage", "what did not hold", "rows"), reasons) if reasons else "No attempt was rejected."
+    return f"## Funnel\n\n{table(('stage', 'rows in', 'rows out', 'rejects'), stages)}\n\n{why}"
 
 
 def _variety(manifest: Mapping[str, Any]) -> str:
@@ -343,7 +278,7 @@ Measured on a pool of {found["pool"]:,} train rows drawn by hash. Prompts were e
 tokens) and grouped into {found["clusters"]} k-means clusters. The `mini` split takes {found["chosen"]} of them, rows with skills
 not shown yet first and then clusters in turn; beside it the mean of {found["random_draws"]} random choices of the same size:
 
-{_table(("", "mini", "random"), rows)}
+{table(("", "mini", "random"), rows)}
 
 MinHash (5-word shingles, 128 permutations), each row's nearest other row in the pool: estimated Jaccard similarity median
 {near["median"]:.2f}, 95th percentile {near["p95"]:.2f}; {near["share_at_0.8"]:.1%} of rows have a neighbour at 0.8 or more.

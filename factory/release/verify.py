@@ -20,7 +20,6 @@ import polars as pl
 import pyarrow as pa
 
 from factory.errors import UserError
-from factory.gates.reply import completion
 from factory.gates.verify import text_faults
 from factory.recipes.registry import RECIPES, task_labels
 from factory.release.export import REJECTS, SKILL_COLUMNS, SPLITS
@@ -29,7 +28,7 @@ from factory.release.printed_functions import Runner
 from factory.release.reference import read_facts
 from factory.release.stored_files import Files, Unreadable, data_files, digests, rows_of, schema_of, windows
 from factory.release.stored_rows import judge_row
-from factory.release.views import CURRICULUM, PREFERENCE, PREFERENCE_VIEW, ROW_VIEWS, VIEWS
+from factory.release.views import CURRICULUM, PREFERENCE, PREFERENCE_VIEW, ROW_VIEWS, VIEWS, rebuilt
 from factory.skills.library import OPERATIONS, SKILLS
 from schemas.samples import SAMPLES
 from schemas.turns import TURNS
@@ -332,7 +331,7 @@ def _with_ids(paths: list[Path], ids: pl.Series) -> pl.DataFrame:
 def _check_window(split: str, frames: Mapping[str, pl.DataFrame], runner: Runner, seen: Seen, found: Findings) -> None:
     seen.rows += frames["lineage"].height
     frames = _readable(split, frames, found)
-    rows = _rebuilt(frames)
+    rows = rebuilt(frames)
     for name, holds in SAMPLES.rules.items():
         for broken in rows.filter(~holds.fill_null(value=False))["id"].to_list():
             found.problem(f"contract: {split} row {broken[:40]} breaks the rule {name}")
@@ -369,25 +368,6 @@ def _bytes(value: pl.Expr, dtype: Any) -> pl.Expr:
     if isinstance(dtype, pl.Struct):
         return pl.sum_horizontal(_bytes(value.struct.field(f.name), f.dtype) for f in dtype.fields)
     return value.str.len_bytes().fill_null(0) if isinstance(dtype, pl.String) else pl.lit(8, dtype=pl.UInt32)
-
-
-def _rebuilt(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
-    """Return the samples that the configs were views of, as far as they can be known."""
-    rl, sft = frames["rl"], frames["sft"]
-    response = pl.col("messages").list.get(1, null_on_oob=True).struct.field("content")
-    said = sft.select(response).to_series().fill_null("").to_list()
-    verifiers = [v or {"kind": "", "gold": ""} for v in rl["verifier"].to_list()]
-    prompt = pl.col("prompt").list.get(0, null_on_oob=True).struct.field("content").alias("prompt").fill_null("")
-    steps = [
-        s.removesuffix(completion("", v | {"gold": v["gold"] or ""})) for s, v in zip(said, verifiers, strict=True)
-    ]
-    return frames["lineage"].with_columns(
-        rl.select(prompt).to_series(),
-        rl["verifier"],
-        sft["reasoning"],
-        pl.lit("").alias("rejected"),
-        pl.Series("steps", steps, pl.String),
-    )
 
 
 def _check_view(where: str, wanted: pl.DataFrame, there: pl.DataFrame, found: Findings) -> None:

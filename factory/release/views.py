@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import polars as pl
 
-from factory.gates.reply import WHOLE_REPLY
+from factory.gates.reply import WHOLE_REPLY, completion
 
 GOLD = pl.col("verifier").struct.field("gold")
 SEPARATOR = pl.when(GOLD.str.contains("\n", literal=True)).then(pl.lit("\n")).otherwise(pl.lit(" "))
@@ -68,3 +68,22 @@ PREFERENCE_VIEW = (
 
 ROW_VIEWS = ("sft", "prompt_completion", "rl")  # these also have the split `mini`
 CURRICULUM = "curriculum"  # train rows of chains as sft, one split a horizon: h1, h2, ...
+
+
+def rebuilt(frames: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the samples that the configs were views of, as far as they can be known."""
+    rl, sft = frames["rl"], frames["sft"]
+    response = pl.col("messages").list.get(1, null_on_oob=True).struct.field("content")
+    said = sft.select(response).to_series().fill_null("").to_list()
+    verifiers = [v or {"kind": "", "gold": ""} for v in rl["verifier"].to_list()]
+    prompt = pl.col("prompt").list.get(0, null_on_oob=True).struct.field("content").alias("prompt").fill_null("")
+    steps = [
+        s.removesuffix(completion("", v | {"gold": v["gold"] or ""})) for s, v in zip(said, verifiers, strict=True)
+    ]
+    return frames["lineage"].with_columns(
+        rl.select(prompt).to_series(),
+        rl["verifier"],
+        sft["reasoning"],
+        pl.lit("").alias("rejected"),
+        pl.Series("steps", steps, pl.String),
+    )

@@ -12,12 +12,11 @@ import orjson
 from factory.artifacts.store import Artifact, Store
 from factory.errors import UserError
 from factory.jobs.model import Job, JobFile
-from factory.prompts import prompts_folder
 from factory.recipes.recipe import Sources
 from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank, import_seeds
 from factory.seeds.texts import document_bank, import_documents, import_instructions, instruction_bank
-from factory.skills.language.lists import SkillList, read_skills
+from factory.skills.language.lists import SkillList, listed_skills
 
 Find = Callable[[], SkillList]
 
@@ -90,10 +89,7 @@ def bring_skills(brought: Brought, file: JobFile, store: Store, find: Find) -> B
 
 def _listed(file: JobFile) -> SkillList:
     path = file.job.skills.path
-    if path is None:
-        return read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped")
-    here = file.base / path
-    return read_skills(here / "skills.jsonl" if here.is_dir() else here)
+    return listed_skills(None if path is None else file.base / path)
 
 
 def _profile(file: JobFile) -> dict[str, float] | None:

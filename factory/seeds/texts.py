@@ -114,19 +114,28 @@ def import_instructions(source: InstructionSource, base: Path, store: Store) -> 
     return _usable(SCREEN_TEXTS, raw, store, f"instructions {source.path}", "a text")
 
 
+def text_files(folder: Path) -> list[Path]:
+    """Return the .txt and .md files of a folder and of those in it, in order."""
+    return sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+
+
+def text_of(path: Path) -> str:
+    """Return the text of a file, with a mark where it is no UTF-8; enough of them make it binary."""
+    try:
+        return path.read_bytes().decode("utf-8", errors="replace").removeprefix("\ufeff")
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror or error}") from None
+
+
 def _folder(folder: Path) -> pl.DataFrame:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = text_files(folder)
     if not found:
         names = [path.name for path in sorted(folder.iterdir())]
         raise UserError(f"the folder {folder} has no {' or '.join(SUFFIXES)} file{nearest('.txt', names)}")
     rows = []
     for i, path in enumerate(found):
         name = path.relative_to(folder).as_posix()
-        try:
-            text = path.read_bytes().decode("utf-8", errors="replace")
-        except OSError as error:
-            raise UserError(f"{path} cannot be read: {error.strerror}") from None
-        rows.append((name, i, text, path.stem))
+        rows.append((name, i, text_of(path), path.stem))
     return pl.DataFrame(rows, schema=dict(RAW_TEXTS.columns), orient="row")
 
 
@@ -170,12 +179,7 @@ class TextBank(Generic[T]):
 
     def ids(self, split: str) -> Sequence[str]:
         """Return the ids a split may use: of ten documents (or rows) in hash order, the first is held out."""
-        rows = _read(self._path, self._identity)
-        groups = sorted({row[self._of] for row in rows.values()}, key=text_digest)
-        held = set(groups[::HELD_OUT_EVERY]) if self._holds_out and len(groups) > 1 else set()
-        return sorted(
-            (i for i, row in rows.items() if (row[self._of] in held) == (split == "heldout")), key=text_digest
-        )
+        return _sides(self._path, self._identity, self._of, self._holds_out)[split == "heldout"]
 
     def get(self, id_: str) -> T:
         """Return the text of an id."""
@@ -186,6 +190,17 @@ class TextBank(Generic[T]):
 @cache
 def _read(path: Path, identity: str) -> dict[str, dict[str, Any]]:
     return {row["id"]: row for row in pl.read_parquet(path).iter_rows(named=True)}
+
+
+@cache
+def _sides(path: Path, identity: str, of: str, holds_out: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the ids of train and of heldout, in hash order: every cell of a plan asks for them."""
+    rows = _read(path, identity)
+    groups = sorted({row[of] for row in rows.values()}, key=text_digest)
+    held = set(groups[::HELD_OUT_EVERY]) if holds_out and len(groups) > 1 else set()
+    order = sorted(rows, key=text_digest)
+    train, heldout = (tuple(i for i in order if (rows[i][of] in held) == side) for side in (False, True))
+    return train, heldout
 
 
 def document_bank(artifact: Artifact, *, holds_out: bool = True) -> TextBank[Document]:

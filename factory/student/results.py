@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 import orjson
 
 from factory.artifacts.digest import text_digest
+from factory.artifacts.store import replace_file
 from factory.errors import UserError
 from factory.gates.skill_points import Task
 from factory.recipes.recipe import Grade
@@ -35,13 +34,7 @@ def write_results(path: Path, about: Mapping[str, Any], sheets: Sequence[Sheet])
     """Write results at once or not at all: what they are about, the skills, and every text with its votes."""
     skills = {skill.name: skill.as_row() for sheet in sheets for skill in sheet.task.skills}
     told = {"version": VERSION, **about, "skills": skills, "texts": [_row(sheet) for sheet in sheets]}
-    fresh = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh.write_bytes(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-        os.replace(fresh, path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    replace_file(path, orjson.dumps(told, option=orjson.OPT_INDENT_2))
 
 
 def _row(sheet: Sheet) -> dict[str, Any]:

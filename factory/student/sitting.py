@@ -13,8 +13,7 @@ from factory.artifacts.store import Store
 from factory.errors import UserError
 from factory.gates.judge import Grades
 from factory.gates.skill_points import Points, Task, graded, points_of, written
-from factory.recipes.recipe import SkillPool
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Asking, SkillPool
 from factory.recipes.skill_mix import topics
 from factory.recipes.skill_tuples import plan_tuples, spread
 from factory.skills.language.bank import SkillBank, import_skills

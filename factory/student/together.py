@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from factory.jobs.talk import Judges
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Asking
+from factory.recipes.sampling import changed
 from factory.recipes.sampling import together as side_by_side
 from factory.teacher.protocol import NoReply
 
@@ -24,10 +25,4 @@ def together(talks: Sequence[Asking[T]]) -> Asking[list[T]]:
 
 def seated(talk: Asking[T], judges: Judges) -> Asking[T]:
     """Return what a conversation comes to when its votes go round the judges whose votes count."""
-    try:
-        asks = next(talk)
-        while True:
-            asks = talk.send((yield [judges.seat(ask) for ask in asks]))
-    except StopIteration as end:
-        made: T = end.value
-        return made
+    return changed(talk, judges.seat)

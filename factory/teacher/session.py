@@ -41,6 +41,11 @@ class Session:
         """Return whether a back end wants as many requests at once as it can get."""
         return any(getattr(end, "batches", False) for end in self.back_ends)
 
+    @property
+    def from_cache(self) -> int:
+        """Return how many replies were there already."""
+        return sum(cache.hits for cache in self.caches.values())
+
     def waiting(self) -> Waiting | None:
         """Return what batch files wait for, after their requests are written; None when nothing is waited for."""
         found = [end.flush() for end in self.back_ends if isinstance(end, BatchFile)]

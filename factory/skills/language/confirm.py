@@ -9,8 +9,8 @@ from typing import Any
 
 import polars as pl
 
-from factory.recipes.recipe import Ask
-from factory.skills.language.extract import Asking, Confirmation, Log, Merging, beginning, sized
+from factory.recipes.recipe import Ask, Asking
+from factory.skills.language.extract import Confirmation, Log, Merging, beginning, sized
 from factory.skills.language.lists import joined
 from factory.skills.language.merge import Merged, by_spelling
 from factory.skills.language.skill import LanguageSkill

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from factory.recipes.recipe import Ask
-from factory.skills.language.extract import Asking, Log, beginning, sized
+from factory.recipes.recipe import Ask, Asking
+from factory.skills.language.extract import Log, beginning, sized
 from factory.skills.language.names import skill_name
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Sampling

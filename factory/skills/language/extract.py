@@ -9,9 +9,9 @@ Skill extraction is step one of Instruct-SkillMix (arXiv 2408.14774), whose list
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ import polars as pl
 
 from factory.errors import UserError
 from factory.prompts import find_prompt
-from factory.recipes.recipe import Ask
 from factory.skills.language.lists import joined
 from factory.skills.language.merge import SURE, THRESHOLD, Merged, candidate_pairs, merge
 from factory.skills.language.names import is_header, skill_name, spelling_key, strip_bullet, title_of
@@ -27,8 +26,6 @@ from factory.skills.language.skill import LanguageSkill
 from factory.teacher.protocol import Reply
 from schemas.skills import LABELS, MERGES
 
-T = TypeVar("T")
-Asking = Generator[list[Ask], list[Reply], T]
 Vectors = npt.NDArray[np.float32]
 Encode = Callable[[Sequence[str]], Vectors]
 
@@ -36,8 +33,6 @@ KNOWN_CHARS = 12_000  # of what is known already, as a prompt shows it
 BRIEF_CHARS = 60  # of a definition, where many are shown
 LATER = 3  # entries that a round after the first asks for at most: whoever is asked for a dozen fills a dozen
 SUBJECT_CHARS = 120  # of a row or a document, as a reject names it
-
-
 REMEDY = "take another model, or look at what it is asked with `factory prompts show`"
 
 

@@ -12,10 +12,9 @@ from dataclasses import replace
 from typing import Any
 
 from factory.errors import UserError
-from factory.recipes.recipe import Ask
+from factory.recipes.recipe import Ask, Asking
 from factory.skills.language.confirm import settle
 from factory.skills.language.extract import (
-    Asking,
     Encode,
     Extracted,
     Growth,

@@ -17,11 +17,10 @@ import polars as pl
 
 from factory.errors import UserError
 from factory.prompts import find_prompt
-from factory.recipes.recipe import Ask
+from factory.recipes.recipe import Ask, Asking
 from factory.skills.language.confirm import settle
 from factory.skills.language.define import Use, define
 from factory.skills.language.extract import (
-    Asking,
     Encode,
     Extracted,
     Growth,

@@ -14,7 +14,9 @@ from typing import Any
 import polars as pl
 import yaml
 
+from factory.artifacts.store import replace_file
 from factory.errors import UserError, nearest
+from factory.prompts import prompts_folder
 from factory.skills.language.names import is_header, skill_name, split_label, strip_bullet, title_of
 from factory.skills.language.skill import LanguageSkill
 
@@ -90,12 +92,23 @@ def read_skills(path: Path, origin: str | None = None) -> SkillList:
     return found
 
 
+def shipped_skills() -> SkillList:
+    """Return the shipped list."""
+    return read_skills(prompts_folder() / "lists" / "skills.yaml", "shipped")
+
+
+def listed_skills(place: Path | None) -> SkillList:
+    """Return the skills of a file, of a folder that an extraction wrote, or without any the shipped ones."""
+    if place is None:
+        return shipped_skills()
+    return read_skills(place / "skills.jsonl" if place.is_dir() else place)
+
+
 def write_skills(skills: Iterable[LanguageSkill], path: Path) -> None:
-    """Write the skills as JSON lines, which `read_skills` gives back."""
+    """Write the skills as JSON lines, which `read_skills` gives back, whole or not at all."""
     lines = (json.dumps(skill.as_row(), ensure_ascii=False) + "\n" for skill in skills)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(lines), encoding="utf-8")
+        replace_file(path, "".join(lines).encode())
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror or error}") from error
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import polars as pl
 
-from factory.recipes.recipe import Ask
+from factory.recipes.recipe import Ask, Asking
 from factory.skills.language.graph import SEEN, TOGETHER, Judgement, strongest
 from factory.skills.language.skill import LanguageSkill
-from factory.teacher.protocol import Reply, Sampling
+from factory.teacher.protocol import Sampling
 
 PREREQUISITE = "skills/prerequisite.v1"
 AT_ONCE = 10  # pairs of one request
@@ -34,7 +34,7 @@ def worth_judging(skills: Iterable[LanguageSkill], found: pl.DataFrame, most: in
     return [(known[a], known[b]) for a, b in named if a in known and b in known][:most]
 
 
-def judge_prerequisites(pairs: Sequence[Pair], votes: int = 2) -> Generator[list[Ask], list[Reply], list[Judgement]]:
+def judge_prerequisites(pairs: Sequence[Pair], votes: int = 2) -> Asking[list[Judgement]]:
     """Return, for each pair of which at least half the votes name one order and fewer the other, that judgement.
 
     Every second vote sees the pairs the other way round. A request whose reply is no reply counts for nothing.

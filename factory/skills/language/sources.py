@@ -16,7 +16,7 @@ import polars as pl
 from factory.artifacts.digest import permutation
 from factory.errors import UserError
 from factory.seeds.read import read_table
-from factory.seeds.texts import CONTROL, SUFFIXES, passages, reason_of
+from factory.seeds.texts import CONTROL, SUFFIXES, passages, reason_of, text_files, text_of
 from factory.skills.language.extract import Reject
 from factory.skills.language.from_rows import Source
 
@@ -94,23 +94,15 @@ def _documents(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, str
     """Yield (id, text) of each document."""
     local = Path(os.path.expanduser(path))
     if local.is_dir():
-        files = sorted(p for p in local.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+        files = text_files(local)
         if not files:
             raise UserError(f"the folder {path} has no {' or '.join(SUFFIXES)} file: nothing to extract skills from")
-        yield from ((file.relative_to(local).as_posix(), _text(file)) for file in files)
+        yield from ((file.relative_to(local).as_posix(), text_of(file)) for file in files)
     elif local.suffix.lower() in SUFFIXES and local.is_file():
-        yield local.name, _text(local)
+        yield local.name, text_of(local)
     else:
         texts = _table(path, columns)["text"].to_list()
         yield from ((f"{Path(path).name}:{i}", text or "") for i, text in enumerate(texts))
-
-
-def _text(path: Path) -> str:
-    """Return the text of a file, with a mark where it is no UTF-8; enough of them make it binary."""
-    try:
-        return path.read_bytes().decode("utf-8", errors="replace").removeprefix("\ufeff")
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _table(path: str, columns: Mapping[str, str]) -> pl.DataFrame:

@@ -10,12 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.prompts import find_prompt
-from factory.recipes.recipe import Ask, Dropped, Grade
+from factory.recipes.recipe import Ask, Asking, Dropped, Grade
 from factory.recipes.sampling import (
     ANSWER,
     SOLVE,
     Agreed,
-    Asking,
     Chosen,
     agreed,
     best_of,

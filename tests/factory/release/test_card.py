@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.recipes.registry import RECIPES
-from factory.release.card import card, fence, strip_front_matter
+from factory.release.card import card, strip_front_matter
+from factory.release.markdown import fence
 
 MANIFEST: dict[str, Any] = {
     "name": "tiny",

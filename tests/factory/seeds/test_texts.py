@@ -228,7 +228,7 @@ def test_no_passage_of_a_document_is_on_the_other_side(folder: Path, store: Stor
 def test_a_single_document_is_train_s(folder: Path, store: Store) -> None:
     (folder / "a.txt").write_text(USABLE, encoding="utf-8")
     bank = document_bank(import_documents(DocumentSource(path=folder.name), folder.parent, store))
-    assert (bank.ids("train"), bank.ids("heldout")) == (["a.txt#1"], [])
+    assert (bank.ids("train"), bank.ids("heldout")) == (("a.txt#1",), ())
 
 
 def test_the_sides_are_the_same_again_and_the_identity_is_that_of_the_texts(tmp_path: Path, store: Store) -> None:

@@ -14,8 +14,7 @@ from factory.errors import UserError
 from factory.gates.judge import GRADE
 from factory.gates.skill_points import REVISE, WRITE, Points, Task
 from factory.prompts import prompts_folder
-from factory.recipes.recipe import Ask
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Ask, Asking
 from factory.recipes.skill_mix import topics
 from factory.skills.language.lists import read_skills
 from factory.skills.language.skill import LanguageSkill

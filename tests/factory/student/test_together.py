@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factory.jobs.talk import Judges
-from factory.recipes.recipe import Ask
-from factory.recipes.sampling import Asking
+from factory.recipes.recipe import Ask, Asking
 from factory.student.together import seated, together
 from factory.teacher.protocol import Reply
 

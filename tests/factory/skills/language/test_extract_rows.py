@@ -21,12 +21,8 @@ from extracting import (
 )
 
 from factory.errors import UserError
-from factory.skills.language.extract import (
-    Asking,
-    Extracted,
-    Limits,
-    Vectors,
-)
+from factory.recipes.recipe import Asking
+from factory.skills.language.extract import Extracted, Limits, Vectors
 from factory.skills.language.from_rows import FIRST_WAVE, Source, from_documents, from_rows, from_vocabulary
 from factory.skills.language.skill import LanguageSkill
 from factory.teacher.fake import answer_by_example

@@ -19,7 +19,7 @@ from factory.recipes.recipe import Ask, Asking, Draft, Dropped, Grade, Talk
 from factory.teacher.protocol import Reply, Role, Sampling
 
 GRADE, PREFER = "judge/grade.v1", "judge/prefer.v1"
-PROMPTS = (GRADE, PREFER)
+PROMPTS = (GRADE,)  # what grading asks with: a recipe whose rows a judge grades names it
 TEMPERATURE = 0.7  # of votes: at 0 they would be one vote
 APPROACHES = 3  # ways to go through a row, which the prompts know by number
 REASON = 400  # characters

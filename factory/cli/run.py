@@ -84,6 +84,9 @@ def _standing(told: Mapping[str, Any]) -> str:
     return f"{told['right']} of {told['given']} gold verdicts right{missed}{void}"
 
 
+STOPPING = 5.0  # seconds for what watches the workers to see that they are gone
+
+
 @contextmanager
 def stoppable() -> Iterator[None]:
     """Stop the workers at once on Ctrl-C or SIGTERM; a shard is committed whole or not at all, so none can be half."""
@@ -94,6 +97,9 @@ def stoppable() -> Iterator[None]:
     except KeyboardInterrupt:
         for worker in multiprocessing.active_children():
             worker.terminate()
+        for thread in threading.enumerate():
+            if type(thread).__name__ == "_ExecutorManagerThread":
+                thread.join(STOPPING)  # else it may close the pipe that the interpreter's end writes to
         raise KeyboardInterrupt(RESUME) from None
     finally:
         if main:

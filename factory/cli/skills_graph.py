@@ -93,7 +93,7 @@ def graph(source: str, png: Path | None, svg: Path | None, top: int, out: Path, 
     _show_edges(found, top)
     _show_dropped(dropped)
     say()
-    _show_missing(found, has_rows=read.rows is not None)
+    _show_missing(found, has_rows=read.rows is not None, asked=bool(given["pairs"]))
     _show_coverage(tables.coverage, found, has_rows=read.rows is not None)
     for path in pictures:
         say(f"picture   {path}")
@@ -106,8 +106,8 @@ def _asked(  # noqa: PLR0913 - what is asked, about what, of whom
     pairs = worth_judging(read.skills, edges(rows, []), given["pairs"])
     if not pairs:
         raise UserError(
-            f"{source}: no two skills stand together in two rows or more, so there is no pair to ask about; give a"
-            " release, or an extraction from rows or documents"
+            f"{source}: no two skills stand together in two rows or more, and more often than by chance, so there is no"
+            " pair to ask about; more rows may show some"
         )
     judged = ask_once(judge_prerequisites(pairs), given, out, quiet=quiet)
     if (source / SKILLS_FILE).is_file():
@@ -255,12 +255,14 @@ def _show_dropped(dropped: Sequence[Dropped]) -> None:
         say(f"dropped   {j.source} before {j.target} ({j.share:.2f}): it closes the cycle {' > '.join(edge.way)}")
 
 
-def _show_missing(found: pl.DataFrame, *, has_rows: bool) -> None:
+def _show_missing(found: pl.DataFrame, *, has_rows: bool, asked: bool) -> None:
     """Say why a table that the help names is not there."""
     kinds = set(found["kind"])
     if has_rows and TOGETHER not in kinds:
         say("together  none: no row shows two skills")
-    if BEFORE not in kinds:
+    if asked and BEFORE not in kinds:
+        say("before    none: of no pair that was asked about one skill is needed before the other")
+    elif BEFORE not in kinds:
         needs = "" if has_rows else ", of an extraction from rows or documents, or of a release"
         say(f"before    nobody was asked which skill is needed before which: --prerequisites N asks a teacher{needs}")
 

@@ -196,7 +196,9 @@ def judged(
     grades = yield from grade(rubric, inputs_of(draft), votes, least)
     passed = passes(rubric, grades)
     if passed:
-        return replace(draft, grades=(*draft.grades, *grades))
+        there = {given.name for given in draft.grades}
+        own = [replace(g, name=f"{rubric.name}/{g.name}") if g.name in there else g for g in grades]
+        return replace(draft, grades=(*draft.grades, *own))
     detail = failed_points(rubric, grades)
     return Dropped("undecided" if passed is None else "rubric_met", f"{rubric.name} v{rubric.version}: {detail}")
 

@@ -125,9 +125,10 @@ def _together(held: list[dict[Role, Asked]]) -> dict[Role, Asked]:
 
 
 def sampled(job: Job, entry: int, rows: int, sources: Sources) -> list[Conversation]:
-    """Return conversations about a few slots of one line of `recipes`, none of them answered."""
+    """Return conversations about a few slots of one line of `recipes`, at most as many as it has; none is answered."""
     alone = job.recipes[entry].model_copy(update={"share": 1.0})
-    slots = plan(job.model_copy(update={"recipes": [alone], "rows": rows}), sources)
+    has = apportion(job.rows, [e.share for e in job.recipes])[entry]
+    slots = plan(job.model_copy(update={"recipes": [alone], "rows": max(1, min(rows, has))}), sources)
     params = {"name": job.name, "seed": job.seed, "attempt": 0, "entries": [alone.model_dump(mode="json")]}
     return conversations(slots, params, sources)
 

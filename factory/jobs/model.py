@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
@@ -159,6 +160,9 @@ class Job(Strict):
     def content(self) -> dict[str, Any]:
         """Return all of the job that a release depends on: not where a teacher is, nor how fast it may be asked."""
         said = self.model_dump(mode="json", exclude={"teacher", "judge"})
+        for source, key in (name.split(".") for name in PATHS):
+            if said[source] and (path := said[source][key]) and not path.startswith("hub:"):
+                said[source][key] = PurePath(path).name  # what is in it counts, not where it lies
         models = {role: spec.content() for role, spec in self.models.items()}
         author = {"teacher": models.pop(AUTHOR)} if AUTHOR in models else {}
         judges = list(models.values())
@@ -276,8 +280,28 @@ def load_job(
             raw.pop("judge", None)
     pairs = overrides.items() if isinstance(overrides, Mapping) else [_split_override(text) for text in overrides]
     for key, value in pairs:
-        _override(raw, key, value)
+        _override(raw, key, _from_here(value) if key in PATHS else value)
     return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
+
+
+# Keys whose paths start at the job file; one that is said on the command line starts where the command runs.
+PATHS: tuple[str, ...] = (
+    "seeds.path",
+    "skills.path",
+    "skills.rows",
+    "skills.documents",
+    "skills.profile",
+    "documents.path",
+    "instructions.path",
+)
+
+
+def _from_here(value: Any) -> Any:
+    """Return a path as it is meant on a command line: from where the command runs."""
+    if not isinstance(value, str) or not value or value.startswith("hub:"):
+        return value
+    path = Path(value).expanduser()
+    return os.path.abspath(path) if path.exists() else value
 
 
 def _job_path(reference: str) -> Path:

@@ -52,9 +52,7 @@ def quotas(job: Job) -> list[Quota]:
     out = []
     for i, (params, n) in enumerate(zip(job.recipes, apportion(job.rows, [e.share for e in job.recipes]), strict=True)):
         cells = RECIPES[params.recipe].cells(params)
-        of_cells = apportion(n, [1.0] * len(cells))
-        held_out = apportion(n, [1 - params.heldout, params.heldout])[1] if n and params.heldout else 0
-        for cell, m, held in zip(cells, of_cells, apportion(held_out, of_cells) if n else of_cells, strict=True):
+        for cell, (m, held) in zip(cells, _of_cells(params, n, len(cells)), strict=True):
             out += [Quota(i, params, cell, "train", m - held), Quota(i, params, cell, "heldout", held)]
     return [q for q in out if q.n]
 
@@ -80,6 +78,20 @@ def _side_by_side(found: Sequence[Quota]) -> dict[tuple[int, str], Quotas]:
     out: dict[tuple[int, str], Quotas] = {}
     for q in found:
         out[q.entry, q.split] = (*out.get((q.entry, q.split), ()), (q.cell, q.n))
+    return out
+
+
+def _of_cells(params: RecipeParams, n: int, cells: int) -> list[tuple[int, int]]:
+    """Return the rows of each cell and how many of them are held out: evenly, and evenly of all together.
+
+    Twins lie in neighbouring cells, which get the same; a row that is one too many is a train row of the first.
+    """
+    size = 2 if RECIPES[params.recipe].twins else 1
+    groups = apportion(n // size, [1.0] * (cells // size))
+    held = apportion(n // size, [1 - params.heldout, params.heldout])[1] if n // size and params.heldout else 0
+    held_of = apportion(held, groups) if any(groups) else groups
+    out = [(m, h) for m, h in zip(groups, held_of, strict=True) for _ in range(size)]
+    out[0] = (out[0][0] + n % size, out[0][1])
     return out
 
 

@@ -7,10 +7,11 @@ answer that solutions could be compared with.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from factory.artifacts.digest import Rng, text_digest
 from factory.gates.equal import BRACKETS, LONGEST, groups, is_answer, same_answer
-from factory.gates.judge import failed_points, grade, passes
+from factory.gates.judge import failed_points, grade, passes, prefer
 from factory.gates.reply import completion
 from factory.gates.rubric import Rubric
 from factory.gates.text import first_fault, prompt_fault
@@ -160,11 +161,22 @@ def example_solutions(given: Instruction, kind: str, n: int, at_least: int) -> l
 # --------------------------------------------------------------------------------------------- the best of some replies
 
 
-def best_answer(given: Instruction, rubric: Rubric, n: int, votes: int, margin: float, full: bool) -> Talk:
-    """Return an instruction with the best graded of n replies, which with `full` must meet the rubric.
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """What the best of n replies must be: by how many votes, how far above a rejected one, and preferred how often.
 
-    `rejected` is the worst of them where its mean grade is lower by the margin.
+    With `full` it must meet the whole rubric. `compare` pairwise votes, each in both orders, must prefer it to the
+    rejected one; 0 asks none.
     """
+
+    votes: int
+    margin: float
+    full: bool
+    compare: int
+
+
+def best_answer(given: Instruction, rubric: Rubric, n: int, bar: Bar) -> Talk:
+    """Return an instruction with the best graded of n replies; `rejected` is the worst, where it is clearly worse."""
     if fault := fault_of(given.text):
         return fault
     replies = yield [
@@ -173,16 +185,20 @@ def best_answer(given: Instruction, rubric: Rubric, n: int, votes: int, margin: 
 
     def graded(instruction: str, response: str) -> Asking[tuple[Grade, ...]]:
         texts = {"instruction": instruction, "response": response}
-        return grade(rubric, {name: texts[name] for name in rubric.inputs}, votes)
+        return grade(rubric, {name: texts[name] for name in rubric.inputs}, bar.votes)
 
-    chosen = yield from best_of(given.text, replies, graded, margin)
+    chosen = yield from best_of(given.text, replies, graded, bar.margin)
     if isinstance(chosen, Dropped):
         return chosen
-    if full and not (passed := passes(rubric, chosen.grades)):
+    if bar.full and not (passed := passes(rubric, chosen.grades)):
         return Dropped("undecided" if passed is None else "rubric_met", failed_points(rubric, chosen.grades))
+    rejected = chosen.rejected
+    if rejected and bar.compare:
+        preferred = yield from prefer(given.text, chosen.text, rejected, bar.compare)
+        rejected = rejected if preferred.winner == "a" else ""
     verifier = {"kind": "rubric", "gold": chosen.text, "args": {"rubric": rubric.name}}
     return Draft(
-        {}, verifier, "", given.text, "", shape=SHAPE, reasoning=chosen.reasoning, rejected=chosen.rejected,
+        {}, verifier, "", given.text, "", shape=SHAPE, reasoning=chosen.reasoning, rejected=rejected,
         grades=chosen.grades,
     )  # fmt: skip
 

@@ -16,9 +16,9 @@ from pydantic import Field, field_validator, model_validator
 
 from factory.artifacts.digest import Rng, permutation
 from factory.errors import MissingExtra, QuotaUnmet
-from factory.gates.judge import GRADE
+from factory.gates.judge import GRADE, PREFER
 from factory.gates.rubric import Rubric, load_rubric
-from factory.recipes.answering import best_answer, shared_answer
+from factory.recipes.answering import Bar, best_answer, shared_answer
 from factory.recipes.recipe import Brief, Cell, Demand, Dropped, JudgeSpec, Plan, Recipe, RecipeParams, Talk
 from factory.recipes.sampling import ANSWER, MARGIN, SOLVE
 from schemas.columns import STRINGS
@@ -44,6 +44,9 @@ class AnswersParams(RecipeParams):
     rubric: str = Field(default="sound-response", description="best: what samples are graded by.")
     full_marks: bool = Field(default=True, description="best: the best sample must meet the rubric, too.")
     margin: float = Field(default=MARGIN, gt=0, le=1, description="best: how far below it a rejected one must be.")
+    compare: int = Field(
+        default=1, ge=0, le=5, description="best: pairwise votes that must prefer it; each in both orders."
+    )
 
     @field_validator("rubric")
     @classmethod
@@ -97,7 +100,8 @@ def talk(params: AnswersParams, brief: Brief, rng: Rng) -> Talk:
         made = yield from shared_answer(given, params.kind, params.n, params.at_least, rng)
     else:
         rubric = load_rubric(params.rubric)
-        made = yield from best_answer(given, rubric, params.n, params.votes, params.margin, params.full_marks)
+        bar = Bar(params.votes, params.margin, params.full_marks, params.compare)
+        made = yield from best_answer(given, rubric, params.n, bar)
     return made if isinstance(made, Dropped) else replace(made, parents=[given.id], phrasing=given.id)
 
 
@@ -123,7 +127,7 @@ ANSWERS = Recipe(
     cells=cells,
     assign=assign,
     talk=talk,
-    prompts=(ANSWER, SOLVE, GRADE),
+    prompts=(ANSWER, SOLVE, GRADE, PREFER),
     needs=("instructions",),
     rubrics=rubrics,
     labels=labels,

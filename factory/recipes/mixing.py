@@ -52,7 +52,7 @@ def _tuples(pool: SkillPool, quotas: Quotas, split: str, rng: Rng, tally: Tally)
     rows: list[Cell] = rng.shuffled([cell for cell, n in quotas for _ in range(n)])
     names = pool.names(split)
     given = pool.weights
-    weights = {name: given.get(name, 0.0) for name in names} if given else None
+    weights = {name: given.get(name, 1.0) for name in names} if given else None
     tuples = plan_tuples(names, [cell.level for cell in rows], pool.near, rng, weights, tally)
     out: dict[str, list[list[str]]] = {cell.name: [] for cell, _ in quotas}
     for cell, members in zip(rows, tuples, strict=True):

@@ -17,6 +17,7 @@ from factory.recipes.registry import RECIPES
 from factory.seeds.bank import SeedBank, import_seeds
 from factory.seeds.texts import document_bank, import_documents, import_instructions, instruction_bank
 from factory.skills.language.lists import SkillList, listed_skills
+from factory.skills.language.names import skill_name
 
 Find = Callable[[], SkillList]
 
@@ -82,7 +83,8 @@ def bring_skills(brought: Brought, file: JobFile, store: Store, find: Find) -> B
     from factory.skills.language.bank import SkillBank, import_skills
 
     spec = file.job.skills
-    artifact = import_skills(find(), spec.similarity, spec.heldout, store)
+    heldout = spec.heldout if _holds_out(file.job, "skills") else 0.0
+    artifact = import_skills(find(), spec.similarity, heldout, store)
     bank = SkillBank.of(artifact, _profile(file))
     return Brought(replace(brought.sources, skills=bank), {**brought.artifacts, "skills": artifact})
 
@@ -96,7 +98,7 @@ def _profile(file: JobFile) -> dict[str, float] | None:
     if file.job.skills.profile is None:
         return None
     path: Path = file.base / file.job.skills.profile
-    form = "it must be a JSON object {skill: weight}, weights 0 or more, not all 0"
+    form = "it must be a JSON object {skill: weight}, weights 0 or more (1 for skills that are not in it)"
     try:
         found = orjson.loads(path.read_bytes())
     except OSError as error:
@@ -108,6 +110,4 @@ def _profile(file: JobFile) -> dict[str, float] | None:
     for name, weight in found.items():
         if type(weight) not in (int, float) or not math.isfinite(weight) or weight < 0:
             raise UserError(f"the profile {path} gives '{name}' the weight {weight!r}; {form}")
-    if not any(found.values()):
-        raise UserError(f"the profile {path} gives no skill a weight; {form}")
-    return found
+    return {skill_name(name): weight for name, weight in found.items()}

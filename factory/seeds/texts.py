@@ -28,6 +28,7 @@ LONGEST = 8_000  # characters of an instruction
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
 BINARY_SHARE = 0.01  # of control characters: a text file hardly has one
 SUFFIXES = (".txt", ".md")
+COLUMN_HINT = re.compile(r"; say in the job which one holds the .*\Z", re.DOTALL)  # of parse_seeds
 
 
 def reason_of(text: str | None, least: int) -> str | None:
@@ -103,14 +104,17 @@ SCREEN_TEXTS = Stage("instructions", 1, RAW_TEXTS, INSTRUCTIONS, screen_instruct
 
 def import_documents(source: DocumentSource, base: Path, store: Store) -> Artifact:
     """Return the artifact of the passages of a user's documents: a folder of .txt and .md files, or a table."""
-    folder = base / source.path
-    raw = _folder(folder) if folder.is_dir() else _table(source.path, base, {"text": source.column}, source.title)
+    folder = base / Path(source.path).expanduser()
+    keys, table = "documents.column (titles: documents.title)", {"text": source.column}
+    is_text = folder.is_dir() or (folder.is_file() and folder.suffix.lower() in SUFFIXES)
+    raw = _folder(folder) if is_text else _table(source.path, base, table, source.title, keys)
     return _usable(CUT, raw, store, f"documents {source.path}", f"a text of at least {LEAST} characters")
 
 
 def import_instructions(source: InstructionSource, base: Path, store: Store) -> Artifact:
     """Return the artifact of the usable instructions of a user's file."""
-    raw = _table(source.path, base, {"text": source.column}, source.answer_column)
+    keys = "instructions.column (reference answers: instructions.answer_column)"
+    raw = _table(source.path, base, {"text": source.column}, source.answer_column, keys)
     return _usable(SCREEN_TEXTS, raw, store, f"instructions {source.path}", "a text")
 
 
@@ -128,19 +132,22 @@ def text_of(path: Path) -> str:
 
 
 def _folder(folder: Path) -> pl.DataFrame:
-    found = text_files(folder)
+    found = text_files(folder) if folder.is_dir() else [folder]
     if not found:
         names = [path.name for path in sorted(folder.iterdir())]
         raise UserError(f"the folder {folder} has no {' or '.join(SUFFIXES)} file{nearest('.txt', names)}")
     rows = []
     for i, path in enumerate(found):
-        name = path.relative_to(folder).as_posix()
+        name = path.relative_to(folder).as_posix() if folder.is_dir() else path.name
         rows.append((name, i, text_of(path), path.stem))
     return pl.DataFrame(rows, schema=dict(RAW_TEXTS.columns), orient="row")
 
 
-def _table(path: str, base: Path, columns: Mapping[str, str], other: str | None) -> pl.DataFrame:
-    raw = read_table(path, {**columns, **({"other": other} if other else {})}, base=base)
+def _table(path: str, base: Path, columns: Mapping[str, str], other: str | None, keys: str) -> pl.DataFrame:
+    try:
+        raw = read_table(path, {**columns, **({"other": other} if other else {})}, base=base)
+    except UserError as error:
+        raise UserError(COLUMN_HINT.sub(f"; say which column it is with {keys}", str(error))) from None
     ids = [f"row{row}-{text_digest(text or '')[:10]}" for row, text in raw.select("row", "text").iter_rows()]
     other_column = pl.col("other") if other else pl.lit("").alias("other")
     return raw.with_columns(other_column.fill_null(""), id=pl.Series(ids, dtype=pl.String)).select(*RAW_TEXTS.columns)

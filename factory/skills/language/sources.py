@@ -6,7 +6,6 @@ Nothing is asked here, so a poor file costs nothing.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,14 +15,13 @@ import polars as pl
 from factory.artifacts.digest import permutation
 from factory.errors import UserError
 from factory.seeds.read import read_table
-from factory.seeds.texts import CONTROL, SUFFIXES, passages, reason_of, text_files, text_of
+from factory.seeds.texts import COLUMN_HINT, CONTROL, SUFFIXES, passages, reason_of, text_files, text_of
 from factory.skills.language.extract import Reject
 from factory.skills.language.from_rows import Source
 
 MAX_ROW = 20_000  # characters of an instruction; longer ones are documents
 MAX_ANSWER = 4_000  # characters of an answer that are shown
 MAX_DOCUMENT = 200_000  # characters of a document that are read
-COLUMN_HINT = re.compile(r"; say in the job which one holds the .*\Z", re.DOTALL)  # of parse_seeds
 DETAILS = {"text_present": "there is no text", "text_not_binary": "it has control characters, or is not UTF-8"}
 
 Fault = tuple[str, str]  # a code, a detail

@@ -139,7 +139,7 @@ def test_a_profile_that_is_no_profile_is_the_user_s_to_mend(workshop: Workshop) 
         ("[1]", "holds a list"),
         ("{", "is not JSON"),
         ('{"irony": -1}', "the weight -1"),
-        ("{}", "no skill"),
+        ('{"no_such_skill": 1}', "which is no skill"),
     ):
         (workshop.root / "profile.json").write_text(text, encoding="utf-8")
         with pytest.raises(UserError, match=said):

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from factory.artifacts.digest import Rng, row_rng
 from factory.artifacts.store import Store
 from factory.errors import MissingExtra, QuotaUnmet, UserError
-from factory.gates.judge import GRADE
+from factory.gates.judge import GRADE, PREFER
 from factory.gates.reply import completion
 from factory.jobs.model import load_job, parse_job
 from factory.jobs.plan import plan
@@ -73,7 +73,7 @@ class Held:
 
     def made(self) -> Draft | Dropped:
         said = {name: self.case[name] for name in OF_JOB if name in self.case}
-        of = params(**({"n": len(self.case["replies"]) or 4} | said))
+        of = params(**({"n": len(self.case["replies"]) or 4, "compare": 0} | said))
         given = Instruction("x1", self.case["instruction"].strip(), self.case.get("reference", ""))
         return held(talk(of, brief_of(given, of.how), rng()), self._answer)
 
@@ -111,6 +111,25 @@ def test_a_row_ends_as_its_replies_deserve(case: dict[str, Any]) -> None:
     if isinstance(made, Draft):
         assert case.get("gold", made.verifier["gold"]) == made.verifier["gold"]
         assert case.get("rejected", made.rejected) == made.rejected
+
+
+@pytest.mark.parametrize(("better", "kept"), [("first", False), ("mine", True), ("theirs", False)])
+def test_a_rejected_answer_stays_only_where_both_orders_prefer_the_chosen_one(better: str, kept: bool) -> None:
+    """`first` is a judge that likes what comes first; the others look at the text."""
+    (case,) = [c for c in CASES if c["name"] == "the best of four, with the worst rejected"]
+    told = Held(case)
+
+    def answer(ask: Ask) -> Any:
+        if ask.prompt != PREFER:
+            return told._answer(ask)
+        mine = "first" if ask.inputs["first"] == case["gold"].strip() else "second"
+        other = {"first": "second", "second": "first"}[mine]
+        return {"first": "So.", "second": "So.", "better": {"first": "first", "mine": mine, "theirs": other}[better]}
+
+    given = Instruction("x1", case["instruction"].strip())
+    made = held(talk(params(how="best", n=len(case["replies"]), compare=1), brief_of(given, "best"), rng()), answer)
+    assert isinstance(made, Draft)
+    assert bool(made.rejected) == kept
 
 
 def test_the_cases_reach_every_code_of_the_recipe() -> None:
@@ -302,7 +321,7 @@ def test_judges_are_calibrated_only_where_they_judge() -> None:
 
 def test_the_recipe_asks_with_the_prompts_it_names() -> None:
     asked = {ask.prompt for case in CASES for told in [Held(case)] if told.made() for ask in told.asks}
-    assert asked == set(ANSWERS.prompts)
+    assert asked == set(ANSWERS.prompts) - {PREFER}  # asked where a rejected answer is compared with the chosen one
 
 
 # ---------------------------------------------------------------------------------------------------- the shipped job

@@ -79,9 +79,25 @@ class ChainsParams(RecipeParams):
         return knobs
 
 
+class OnChainsParams(RecipeParams):
+    """What a job may say of a recipe that is built on chains."""
+
+    levels: tuple[int, ...] = levels_field(MAX_LEVEL, 4)
+    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
+
+    @field_validator("levels")
+    @classmethod
+    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
+        return check_levels(levels, MAX_LEVEL)
+
+    @property
+    def underneath(self) -> ChainsParams:
+        """Return the params of the chains underneath."""
+        return _underneath(self.levels, self.atom_level)
+
+
 @cache
-def underneath(levels: tuple[int, ...], atom_level: int) -> ChainsParams:
-    """Return the params of chains that another recipe builds on."""
+def _underneath(levels: tuple[int, ...], atom_level: int) -> ChainsParams:
     return ChainsParams(recipe="chains", share=1.0, levels=levels, atom_level=atom_level)
 
 

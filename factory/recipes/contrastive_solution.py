@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from factory.artifacts.digest import Rng
 from factory.gates.equal import groups
@@ -27,11 +27,8 @@ from factory.recipes.recipe import (
     Dropped,
     Plan,
     Recipe,
-    RecipeParams,
     Talk,
-    check_levels,
     level_cells,
-    levels_field,
 )
 from factory.recipes.rephrased import steps_of
 from factory.recipes.trace_checks import steps_fault
@@ -50,33 +47,21 @@ OTHERS = re.compile(
 )
 
 
-class ContrastiveSolutionParams(RecipeParams):
+class ContrastiveSolutionParams(chains.OnChainsParams):
     """What a job may say of contrastive solutions."""
 
     recipe: Literal["contrastive-solution"]
-    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
-    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
     rollouts: int = Field(default=4, ge=2, le=32, description="Attempts of the author at each problem.")
-
-    @field_validator("levels")
-    @classmethod
-    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
-        return check_levels(levels, chains.MAX_LEVEL)
-
-
-def chain_params(params: ContrastiveSolutionParams) -> chains.ChainsParams:
-    """Return the params of the chains underneath."""
-    return chains.underneath(params.levels, params.atom_level)
 
 
 def assign(params: ContrastiveSolutionParams, demand: Demand) -> Plan:
     """Plan as chains do, of skills or of the job's seeds, on streams of their own."""
-    return chains.assign(chain_params(params), replace(demand, tag=f"contrastive-solution/{demand.tag}"))
+    return chains.assign(params.underneath, replace(demand, tag=f"contrastive-solution/{demand.tag}"))
 
 
 def talk(params: ContrastiveSolutionParams, brief: Brief, rng: Rng) -> Talk:
     """Have a chain attempted, and a solution written from a right and a wrong attempt; Dropped where all are alike."""
-    drawn = chains.draw_sound(chain_params(params), brief, rng)
+    drawn = chains.draw_sound(params.underneath, brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
     attempts = yield [

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 import polars as pl
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from factory.artifacts.digest import Rng
 from factory.errors import UserError
@@ -27,10 +27,7 @@ from factory.recipes.recipe import (
     Dropped,
     Plan,
     Recipe,
-    RecipeParams,
     Talk,
-    check_levels,
-    levels_field,
 )
 from factory.recipes.removal import ABLATE, solved, without_premise
 from factory.recipes.sampling import SOLVE
@@ -39,24 +36,17 @@ from factory.skills.tree import topology
 INTACT = "premise_given"
 
 
-class MissingPremiseParams(RecipeParams):
+class MissingPremiseParams(chains.OnChainsParams):
     """What a job may say of missing premises."""
 
     recipe: Literal["missing-premise"]
     base: Literal["chains", "problems"] = Field(
         default="chains", description="What is ablated: chains by program, or the job's seeds by a teacher."
     )
-    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
-    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
     votes: int = Field(default=5, ge=1, le=16, description="With problems: independent solutions of each twin.")
     agree: int = Field(
         default=3, ge=1, le=16, description="So many must reach the intact answer, and fewer agree on one without."
     )
-
-    @field_validator("levels")
-    @classmethod
-    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
-        return check_levels(levels, chains.MAX_LEVEL)
 
     @model_validator(mode="before")
     @classmethod
@@ -71,11 +61,6 @@ class MissingPremiseParams(RecipeParams):
         if self.base == "problems" and self.levels != (1,):
             raise ValueError(f"levels is {list(self.levels)}, but a problem of the seeds is of level 1 alone")
         return self
-
-
-def chain_params(params: MissingPremiseParams) -> chains.ChainsParams:
-    """Return the params of the chains underneath."""
-    return chains.underneath(params.levels, params.atom_level)
 
 
 def cells(params: MissingPremiseParams) -> list[Cell]:
@@ -93,7 +78,7 @@ def assign(params: MissingPremiseParams, demand: Demand) -> Plan:
     sizes = [n for cell, n in demand.open if cell.level == level] or [demand.n]
     place = f"{demand.entry}/{demand.split}/{demand.round}/{level}"
     both = replace(demand, n=max(sizes), tag=f"missing-premise/{place}", sources=sources)
-    planned = chains.assign(chain_params(params), both)
+    planned = chains.assign(params.underneath, both)
     paired = min(sizes) if len(sizes) > 1 else 0 if demand.open else demand.n
     pairs = [f"{demand.split}/{demand.round}/{level}/{i}" if i < paired else "" for i in range(demand.n)]
     parents = None if planned.parents is None else planned.parents.head(demand.n)
@@ -103,7 +88,7 @@ def assign(params: MissingPremiseParams, demand: Demand) -> Plan:
 
 def draw(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Draft | Dropped:
     """Return the chain of a pair, or the same chain without one premise, by the slot's cell."""
-    drawn = chains.draw(chain_params(params), replace(brief, sources=NOTHING), rng)
+    drawn = chains.draw(params.underneath, replace(brief, sources=NOTHING), rng)
     if isinstance(drawn, Dropped):
         return drawn
     found = ablations(drawn)
@@ -121,7 +106,7 @@ def draw(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Draft | Droppe
 
 def talk(params: MissingPremiseParams, brief: Brief, rng: Rng) -> Talk:
     """Have a seed solved, or its premise removed and solved in vain, by the slot's cell."""
-    drawn = chains.draw(chain_params(params), brief, rng)
+    drawn = chains.draw(params.underneath, brief, rng)
     assert isinstance(drawn, Draft)  # one seed alone always fits
     if brief.cell.endswith("ablated"):
         return (yield from without_premise(drawn, params.votes, params.agree, rng))

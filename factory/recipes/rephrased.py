@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from factory.artifacts.digest import Rng
 from factory.recipes import chains
@@ -25,11 +25,8 @@ from factory.recipes.recipe import (
     Dropped,
     Plan,
     Recipe,
-    RecipeParams,
     Talk,
-    check_levels,
     level_cells,
-    levels_field,
 )
 from factory.score import final_answer, score
 from factory.teacher.protocol import Reply, Sampling
@@ -52,19 +49,12 @@ FACT = re.compile(r"\d+(?:[.:/-]\d+|,\d{3}(?!\d))+|\d{2,}|\"[^\"\n]+\"|(?<!\w)'[
 ANSWER_LINE = re.compile(r"^[ \t>#*_]*(?:final[ \t]+)?answer[ \t]*[*_]*[ \t]*:", re.IGNORECASE | re.MULTILINE)
 
 
-class RephrasedParams(RecipeParams):
+class RephrasedParams(chains.OnChainsParams):
     """What a job may say of rephrased chains."""
 
     recipe: Literal["rephrased"]
-    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
-    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
     votes: int = Field(default=2, ge=1, le=16, description="Independent solutions of each rewritten problem.")
     agree: int = Field(default=2, ge=1, le=16, description="How many of them must reach the computed answer.")
-
-    @field_validator("levels")
-    @classmethod
-    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
-        return check_levels(levels, chains.MAX_LEVEL)
 
     @model_validator(mode="after")
     def _agree(self) -> RephrasedParams:
@@ -73,19 +63,14 @@ class RephrasedParams(RecipeParams):
         return self
 
 
-def chain_params(params: RephrasedParams) -> chains.ChainsParams:
-    """Return the params of the chains underneath."""
-    return chains.underneath(params.levels, params.atom_level)
-
-
 def assign(params: RephrasedParams, demand: Demand) -> Plan:
     """Plan as chains do, on streams of their own."""
-    return chains.assign(chain_params(params), replace(demand, tag=f"rephrased/{demand.tag}"))
+    return chains.assign(params.underneath, replace(demand, tag=f"rephrased/{demand.tag}"))
 
 
 def talk(params: RephrasedParams, brief: Brief, rng: Rng) -> Talk:
     """Draw a chain, have it said anew, have it solved; Dropped when facts are lost or the solutions disagree."""
-    drawn = chains.draw_sound(chain_params(params), brief, rng)
+    drawn = chains.draw_sound(params.underneath, brief, rng)
     if isinstance(drawn, Dropped):
         return drawn
     original, _, end = drawn.prompt.rpartition("\n")

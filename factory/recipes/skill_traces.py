@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 from typing import Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from factory.artifacts.digest import Rng
 from factory.gates.reply import completion
@@ -26,11 +26,8 @@ from factory.recipes.recipe import (
     Dropped,
     Plan,
     Recipe,
-    RecipeParams,
     Talk,
-    check_levels,
     level_cells,
-    levels_field,
 )
 from factory.recipes.trace_checks import closed_list, label, schema_of, steps_fault, trace_fault
 from factory.skills.library import OPERATIONS
@@ -48,36 +45,24 @@ NAMING = (
 LISTED = ("These are the basic skills you may build on:", "Basic skills:", "Use these skills, each for what it says:")
 
 
-class SkillTracesParams(RecipeParams):
+class SkillTracesParams(chains.OnChainsParams):
     """What a job may say of skill traces."""
 
     recipe: Literal["skill-traces"]
-    levels: tuple[int, ...] = levels_field(chains.MAX_LEVEL, 4)
-    atom_level: int = Field(default=4, ge=1, le=4, description="How much of each skill's knob ranges is open.")
     distractors: int = Field(
         default=4, ge=0, le=12, description="Skills of the closed list that a chain has no use for."
     )
     show_skills: float = Field(default=1.0, ge=0, le=1, description="Share of rows whose prompt lists the skills.")
 
-    @field_validator("levels")
-    @classmethod
-    def _levels(cls, levels: tuple[int, ...]) -> tuple[int, ...]:
-        return check_levels(levels, chains.MAX_LEVEL)
-
-
-def chain_params(params: SkillTracesParams) -> chains.ChainsParams:
-    """Return the params of the chains underneath."""
-    return chains.underneath(params.levels, params.atom_level)
-
 
 def assign(params: SkillTracesParams, demand: Demand) -> Plan:
     """Plan chains of skills on streams of their own, also in a job with seeds: those have no named skills."""
-    return chains.assign(chain_params(params), replace(demand, tag=f"skill-traces/{demand.tag}", sources=NOTHING))
+    return chains.assign(params.underneath, replace(demand, tag=f"skill-traces/{demand.tag}", sources=NOTHING))
 
 
 def talk(params: SkillTracesParams, brief: Brief, rng: Rng) -> Talk:
     """Have a chain solved in steps that name their skills; Dropped where skills, values or answer are wrong."""
-    drawn = chains.draw_sound(chain_params(params), replace(brief, sources=NOTHING), rng)
+    drawn = chains.draw_sound(params.underneath, replace(brief, sources=NOTHING), rng)
     if isinstance(drawn, Dropped):
         return drawn
     listed = closed_list(brief, params.distractors, rng)

@@ -109,7 +109,8 @@ def pairs(loop: Loop, teacher: Teacher, requests: Mapping[str, Request], kill: s
 
 def process_named(part: str) -> psutil.Process:
     """Return the youngest process of ours with these words in its command line."""
-    return [child for child in psutil.Process().children(recursive=True) if part in " ".join(child.cmdline())][-1]
+    found = [child for child in psutil.Process().children(recursive=True) if part in " ".join(child.cmdline())]
+    return max(found, key=lambda child: (child.create_time(), child.pid))
 
 
 def check_schema(reply: Reply) -> None:

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from factory.artifacts.digest import Rng, row_rng
 from factory.gates.calibration import BAR, Calibration, calibrate, drift
-from factory.gates.judge import alphas, grade
+from factory.gates.judge import grade
 from factory.gates.rubric import Rubric, all_rubrics, load_rubric
+from factory.gates.votes import krippendorff_alpha
 from factory.recipes.recipe import Ask, Grade
 from factory.teacher.protocol import Reply, no_reply
 
@@ -151,7 +152,8 @@ def graded(kind: str, judge: Judge, votes: int, rows: int, base: float, shared: 
             wrong += given.value is not None and bool(given.value) != verdict
             wrong_as_no += (2 * sum(vote or 0.0 for vote in given.votes) > votes) != verdict
     n = rows * len(rubric.names)
-    found = [alpha for alpha in alphas(every).values() if alpha is not None]
+    points = (krippendorff_alpha([grades[i].votes for grades in every]) for i in range(len(rubric.names)))
+    found = [alpha for alpha in points if alpha is not None]
     alpha = sum(found) / len(found) if found else None
     return Bought(kind, votes, wrong / max(n - missing, 1), missing / n, wrong_as_no / n, alpha)
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from factory.artifacts.digest import digest
 from factory.gates.reply import completion
 from factory.gates.rubric import GoldRow, Rubric, check_inputs
-from factory.gates.votes import krippendorff_alpha, majority, same_pairs
+from factory.gates.votes import majority, same_pairs
 from factory.recipes.recipe import Ask, Asking, Draft, Dropped, Grade, Talk
 from factory.teacher.protocol import Reply, Role, Sampling
 
@@ -125,11 +125,6 @@ def read_points(rubric: Rubric, reply: Reply) -> Votes:
 # --------------------------------------------------------------------------------------------------------- what it says
 
 
-def met(grades: Sequence[Grade]) -> int:
-    """Return how many points are met."""
-    return sum(grade.value == 1.0 for grade in grades)
-
-
 def passes(rubric: Rubric, grades: Sequence[Grade]) -> bool | None:
     """Return whether a row has full marks by its rubric; None when points without a verdict could still decide it."""
     values = {grade.name: grade.value for grade in grades}
@@ -141,20 +136,6 @@ def passes(rubric: Rubric, grades: Sequence[Grade]) -> bool | None:
     if 0.0 in needed or yes + open_ < wanted:
         return False
     return None if None in needed or yes < wanted else True
-
-
-def alpha(grades: Sequence[Grade]) -> float | None:
-    """Return how far the votes on one row agree: Krippendorff's alpha with the points as units; None if undefined."""
-    return krippendorff_alpha([grade.votes for grade in grades])
-
-
-def alphas(rows: Sequence[Sequence[Grade]]) -> dict[str, float | None]:
-    """Return, for each point, how far the votes agree over many rows: Krippendorff's alpha with the rows as units."""
-    units: dict[str, list[Sequence[float | None]]] = {}
-    for grades in rows:
-        for given in grades:
-            units.setdefault(given.name, []).append(given.votes)
-    return {name: krippendorff_alpha(votes) for name, votes in units.items()}
 
 
 def failed_points(rubric: Rubric, grades: Sequence[Grade]) -> str:

@@ -112,7 +112,9 @@ def _with_whom(manifest: Mapping[str, Any]) -> str:
     found = manifest.get("teacher")
     if not found:
         return "with no model in the loop"
-    return f"worded with {' and '.join(f'`{m}`' for m in dict.fromkeys(found['models'].values()))}"
+    models = found["models"]
+    how, asked = ("worded with", models) if AUTHOR in models else ("drawn by program, graded by", models)
+    return f"{how} {' and '.join(f'`{m}`' for m in dict.fromkeys(asked.values()))}"
 
 
 def _use(manifest: Mapping[str, Any]) -> str:

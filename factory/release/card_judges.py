@@ -25,15 +25,24 @@ def judging(manifest: Mapping[str, Any]) -> str:
         )
     if manifest["grades"]:
         given = [
-            (g["point"], g["rows"], "none" if g["mean"] is None else f"{g['mean']:.1%}", g["undecided"])
+            (g["point"], g["rows"], _share(g["mean"]), g["undecided"], _alpha(g["alpha"]))
             for g in _folded(manifest["grades"])[:MOST_POINTS]
         ]
         parts.append(
             "Points of the rows that stayed, by majority of independent votes; a tie, or too few votes, is no verdict"
-            " (`lineage` holds every vote and how far they agree):"
-            f"\n\n{table(('point', 'rows', 'met', 'no verdict'), given)}"
+            " (`lineage` holds every vote). Alpha is Krippendorff's, of the votes over these rows: 1 is agreement, 0"
+            " what chance gives, - where all votes are the same, so that nothing can be told:"
+            f"\n\n{table(('point', 'rows', 'met', 'no verdict', 'alpha'), given)}"
         )
     return "\n\n".join(parts)
+
+
+def _share(mean: float | None) -> str:
+    return "none" if mean is None else f"{mean:.1%}"
+
+
+def _alpha(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
 
 
 def _folded(grades: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -45,7 +54,7 @@ def _folded(grades: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     met = sum(g["rows"] * g["mean"] for g in of_skills if g["mean"] is not None)
     name = f"{SHOWS}<skill>, {len(of_skills)} skills"
     one = {"point": name, "rows": rows, "mean": met / rows if rows else None}
-    one |= {"undecided": sum(g["undecided"] for g in of_skills)}
+    one |= {"undecided": sum(g["undecided"] for g in of_skills), "alpha": None}
     return [one, *(g for g in grades if not g["point"].startswith(SHOWS))]
 
 

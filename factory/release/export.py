@@ -17,6 +17,7 @@ import polars as pl
 from factory.artifacts.digest import digest
 from factory.artifacts.store import Artifact, sync_folder, write_bytes
 from factory.errors import UserError
+from factory.gates.votes import krippendorff_alpha
 from factory.jobs.model import Job
 from factory.jobs.plan import quotas
 from factory.recipes.recipe import SkillPool
@@ -30,6 +31,7 @@ from factory.skills.library import SKILLS, Library, fingerprint, held_out
 
 EXPORT_VERSION = 2
 SPLITS = ("train", "heldout")
+Votes = tuple[float | None, ...]
 PAIRING = ("skill-pairs", "instruct-skillmix", "skill-mix")  # recipes whose pairs of skills are counted
 REJECTS = {
     "id": pl.String(), "stage": pl.String(), "reason": pl.String(), "detail": pl.String(), "twin": pl.String()
@@ -133,7 +135,7 @@ class Tally:
     depths: Counter[int]
     parents: dict[str, set[str]]
     teacher: dict[str, Any] | None = None
-    points: Counter[tuple[str, float | None]] = field(default_factory=Counter)  # of grades, by name and value
+    points: Counter[tuple[str, float | None, Votes]] = field(default_factory=Counter)  # of grades: rows alike
 
 
 def _write_data(contents: Contents, folder: Path) -> Tally:
@@ -159,18 +161,9 @@ def _write_data(contents: Contents, folder: Path) -> Tally:
     if contents.rejects.height:  # readers stumble over a file without rows
         tally.rows["rejects"] = {"rejects": write_whole(folder / "rejects", "rejects", contents.rejects)}
     if contents.turns:
-        rows, counts, prompts = write_turns(contents.turns, contents.samples, folder)
-        tally.rows["turns"] = {"turns": rows}
-        talking = (
-            rows
-            and pl.concat([t.scan().select("id") for t in contents.turns])
-            .unique()
-            .join(pl.concat([s.scan().select("id") for s in contents.samples]), on="id", how="semi")
-            .select(pl.len())
-            .collect()
-            .item()
-        )
-        tally.teacher = teaching(contents.job, counts, prompts, talking)
+        told = write_turns(contents.turns, contents.samples, folder)
+        tally.rows["turns"] = {"turns": told.turns}
+        tally.teacher = teaching(contents.job, told)
     return tally
 
 
@@ -204,9 +197,8 @@ def _write_shard(
 def _count(frame: pl.DataFrame, tally: Tally) -> None:
     for recipe, cell, split, n in frame.group_by("recipe", "cell", "split").len().iter_rows():
         tally.cells[(recipe, cell, split)] += n
-    points = frame.select(pl.col("grades").explode()).drop_nulls().unnest("grades") if frame.height else frame
-    for name, value, n in points.group_by("name", "value").len().iter_rows() if points.height else ():
-        tally.points[(name, value)] += n
+    for grades in frame["grades"].to_list():
+        tally.points.update((g["name"], g["value"], tuple(g["votes"])) for g in grades)
     columns = frame.select("recipe", "skills", "split", "flags", "parents", "effective_depth")
     for recipe, skills, split, flags, parents, depth in columns.iter_rows():
         tally.skills.update(set(skills))
@@ -272,7 +264,7 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
         },
         "skills": {"used": len(library), "counts": dict(sorted(library.items())), "library": Library().identity},
         "language_skills": _language(contents.skills, tally),
-        "grades": _grades(tally),
+        "grades": graded_points(tally.points),
         "judging": list(contents.judging),
         "skill_pairs": dict(sorted(tally.pairs.items())),
         "flags": dict(sorted(tally.flags.items())),
@@ -299,15 +291,24 @@ def _language(bank: SkillPool | None, tally: Tally) -> dict[str, Any] | None:
     return {"known": len(counts), "used": len(used), "counts": used, "bank": bank.identity}
 
 
-def _grades(tally: Tally) -> list[dict[str, Any]]:
-    """Return for each point that judges gave: rows that were graded, their mean, and those without a verdict."""
-    out = []
-    for name in sorted({name for name, _ in tally.points}):
-        given = [(value, n) for (point, value), n in tally.points.items() if point == name and value is not None]
-        rows = sum(n for _, n in given)
-        mean = round(sum(value * n for value, n in given) / rows, 4) if rows else None
-        out.append({"point": name, "rows": rows, "mean": mean, "undecided": tally.points[(name, None)]})
-    return out
+def graded_points(points: Counter[tuple[str, float | None, Votes]]) -> list[dict[str, Any]]:
+    """Return for each point that judges gave: rows with a verdict, their mean, rows without one, agreement of votes."""
+    by_name: dict[str, list[tuple[float | None, Votes, int]]] = {}
+    for (name, value, votes), n in points.items():
+        by_name.setdefault(name, []).append((value, votes, n))
+    return [{"point": name, **_point(given)} for name, given in sorted(by_name.items())]
+
+
+def _point(given: Sequence[tuple[float | None, Votes, int]]) -> dict[str, Any]:
+    decided = [(value, n) for value, _, n in given if value is not None]
+    rows = sum(n for _, n in decided)
+    alpha = krippendorff_alpha([votes for _, votes, n in given for _ in range(n)])
+    return {
+        "rows": rows,
+        "mean": round(sum(value * n for value, n in decided) / rows, 4) if rows else None,
+        "undecided": sum(n for value, _, n in given if value is None),
+        "alpha": None if alpha is None else round(alpha, 4),
+    }
 
 
 def _reason_counts(rejects: pl.DataFrame) -> list[dict[str, Any]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,28 +19,39 @@ from factory.teacher.protocol import AUTHOR, Role, Usage
 COUNTS = ("requests", "prompt_tokens", "completion_tokens")
 
 
-def write_turns(
-    turns: Sequence[Artifact], samples: Sequence[Artifact], folder: Path
-) -> tuple[int, pl.DataFrame, set[str]]:
-    """Write the config `turns`; return its rows, requests and tokens by (role, accepted), and the prompts."""
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the config `turns` holds: its rows, requests and tokens by (role, accepted), prompts, rows that stayed."""
+
+    turns: int
+    counts: pl.DataFrame
+    prompts: frozenset[str]
+    rows: int
+
+
+def write_turns(turns: Sequence[Artifact], samples: Sequence[Artifact], folder: Path) -> Told:
+    """Write the config `turns`; return what it holds."""
     accepted = pl.concat([s.read(["id"]) for s in samples])["id"]
     writer = SplitWriter(folder / "turns", "turns", sum(t.rows for t in turns))
-    counts, prompts = [], set[str]()
+    counts, prompts, rows = [], set[str](), set[str]()
     for artifact in turns:
         frame = artifact.read().with_columns(accepted=pl.col("id").is_in(accepted.implode()))
         counts.append(frame.group_by("role", "accepted").agg(
             pl.len().alias("requests"), pl.col("prompt_tokens").sum(), pl.col("completion_tokens").sum()
         ))  # fmt: skip
         prompts.update(frame["prompt"].unique().to_list())
+        rows.update(frame.filter("accepted")["id"].unique().to_list())
         writer.write(frame)
     writer.close()
-    return writer.rows, pl.concat(counts).group_by("role", "accepted").sum().sort("role", "accepted"), prompts
+    by_role = pl.concat(counts).group_by("role", "accepted").sum().sort("role", "accepted")
+    return Told(writer.rows, by_role, frozenset(prompts), len(rows))
 
 
-def teaching(job: Job, counts: pl.DataFrame, asked: Collection[str], rows: int) -> dict[str, Any]:
+def teaching(job: Job, told: Told) -> dict[str, Any]:
     """Return the manifest's part on the teacher: models, prompts, and what replies cost, per accepted row."""
     specs = {role: job.teacher_of(role) for role in (AUTHOR, *job.judges)}
-    prompts = {place: find_prompt(place).identity for place in asked}
+    prompts = {place: find_prompt(place).identity for place in told.prompts}
+    counts, rows = told.counts, told.rows
     prices = {role: spec.price if spec else None for role, spec in specs.items()}
     everything, used = _sum(counts, prices), _sum(counts.filter("accepted"), prices)
     tokens = everything["prompt_tokens"] + everything["completion_tokens"]

@@ -273,20 +273,23 @@ def _check_copies(files: Files, found: Findings) -> None:
 
 
 def _check_turns(files: Files, found: Findings) -> None:
-    """The rows of recipes that talk are those whose turns are marked as accepted."""
+    """Every row of a recipe that always talks has accepted turns, and every accepted turn is of a row.
+
+    What a program can draw has turns where the job wants it judged, or worded by a teacher, and need not have any.
+    """
     always = [name for name, recipe in RECIPES.items() if recipe.talk and not recipe.draw]
     parts = [
         digests(files["lineage", split], where=pl.col("recipe").is_in(always), column="id") for split in _splits(files)
     ]
     rows = np.unique(np.concatenate(parts)) if parts else np.empty(0, np.uint64)
     told = np.unique(digests(files.get(("turns", "turns"), []), where=pl.col("accepted"), column="id"))
-    either = [name for name, recipe in RECIPES.items() if recipe.talk and recipe.draw]
-    free = [digests(files["lineage", s], where=pl.col("recipe").is_in(either), column="id") for s in _splits(files)]
+    drawn = [name for name, recipe in RECIPES.items() if recipe.draw]
+    free = [digests(files["lineage", s], where=pl.col("recipe").is_in(drawn), column="id") for s in _splits(files)]
     wrong = len(np.setdiff1d(np.setxor1d(rows, told), np.concatenate(free) if free else np.empty(0, np.uint64)))
     if wrong:
         found.problem(f"turns_agree: {wrong} rows have accepted turns and are not there, or the other way round")
-    elif len(rows):
-        found.checks["turns_agree"] += len(rows)
+    elif len(told):
+        found.checks["turns_agree"] += len(told)
 
 
 # ------------------------------------------------------------------------------------------------------------ rows

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Generator
 from dataclasses import replace
 from typing import Any, TypeVar
 
 import orjson
 import pytest
+from by_example import reply_of
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,13 +19,10 @@ from factory.gates.judge import (
     GRADE,
     PREFER,
     Preference,
-    alpha,
-    alphas,
     failed_points,
     grade,
     grading,
     judged,
-    met,
     passes,
     points_schema,
     prefer,
@@ -34,10 +33,10 @@ from factory.gates.rubric import Criterion, Full, Rubric, load_rubric
 from factory.jobs.talk import request_of
 from factory.prompts import find_prompt
 from factory.recipes.recipe import Ask, Draft, Dropped, Grade, Talk
+from factory.release.export import graded_points
 from factory.teacher.model import SamplingSpec
 from factory.teacher.protocol import CONTENT, Reply, Request, no_reply
 from factory.teacher.structured import bounded, parse
-from tests.by_example import reply_of
 
 T = TypeVar("T")
 Answer = Callable[[Ask], Reply]
@@ -243,7 +242,7 @@ def test_the_judge_is_told_the_points_in_order_and_the_row_between_marks() -> No
 
 def test_examples_alone_meet_every_point() -> None:
     grades, [asks] = held(grade(RUBRIC, ROW))
-    assert met(grades) == 3
+    assert [grade.value for grade in grades] == [1.0] * 3
     assert passes(RUBRIC, grades)
     assert all(parse(asked.schema or {}, asked.example)[1] == "" for asked in map(request, asks))
 
@@ -291,14 +290,18 @@ def test_a_verdict_stays_whatever_the_open_points_would_have_been(
     assert ends == ({True, False} if verdict is None else {verdict})
 
 
-def test_agreement_is_told_for_a_row_and_for_each_point_of_many_rows() -> None:
+def test_agreement_is_told_for_each_point_of_many_rows() -> None:
     rows = [held(grade(RUBRIC, ROW), voting(*votes))[0] for votes in ([YES, YES, YES], [NO, NO, NO], [YES, NO, YES])]
-    assert alpha(rows[0]) is None
-    found = alphas(rows)
-    assert set(found) == set(RUBRIC.names)
-    assert found["short"] == pytest.approx(1 - (4 / 2) / 9 / (2 * 5 * 4 / (9 * 8)))
-    mixed, _ = held(grade(RUBRIC, ROW), lambda ask: points(short=True, kind=False, exact=False))
-    assert alpha(mixed) == 1.0
+    told = graded_points(Counter((g.name, g.value, g.votes) for grades in rows for g in grades))
+    assert {one["point"] for one in told} == set(RUBRIC.names)
+    for one in told:
+        assert one["alpha"] == pytest.approx(1 - (4 / 2) / 9 / (2 * 5 * 4 / (9 * 8)), abs=1e-4)
+        assert (one["rows"], one["mean"], one["undecided"]) == (3, round(2 / 3, 4), 0)
+
+
+def test_where_every_vote_is_the_same_no_agreement_is_claimed() -> None:
+    (told,) = graded_points(Counter({("kind", 1.0, (1.0, 1.0)): 5, ("kind", None, (None, None)): 2}))
+    assert told == {"point": "kind", "rows": 5, "mean": 1.0, "undecided": 2, "alpha": None}
 
 
 def test_what_failed_is_told_with_its_votes() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from factory.errors import UserError, Waiting
 from factory.gates.rubric import Rubric, load_rubric
+from factory.gates.votes import krippendorff_alpha
 from factory.jobs import converse, talk
 from factory.jobs.build import Built, run_build
 from factory.jobs.engine import InProcess
@@ -21,6 +22,7 @@ from factory.jobs.model import JobFile, parse_job
 from factory.jobs.talk import REPEATS, Judges
 from factory.notebook import load
 from factory.recipes.recipe import Ask
+from factory.release.verify import verify_release
 from factory.teacher.fake import Answer, Fake, answer_by_example
 from factory.teacher.protocol import JUDGE, Request
 from factory.teacher.session import BACK_ENDS
@@ -144,6 +146,32 @@ def test_the_release_tells_how_the_judge_did_and_what_it_gave(court: Court, rubr
     lineage = load(built.release, "lineage", "train")
     assert all(len(grade["votes"]) == VOTES for row in lineage["grades"].to_list() for grade in row)
     assert "## Judges" in (built.release / "README.md").read_text("utf-8")
+
+
+def test_rows_that_a_program_drew_and_a_judge_graded_are_verified_and_told_as_such(court: Court) -> None:
+    built = court.run(judge=judge("j"))
+    report = verify_release(built.release)
+    assert report.problems == []
+    assert report.checks["turns_agree"] == ROWS
+    text = (built.release / "README.md").read_text("utf-8")
+    assert "drawn by program, graded by `j`" in text
+    assert "worded with" not in text
+
+
+def test_the_agreement_of_votes_stands_beside_each_point(court: Court, rubric: Rubric) -> None:
+    """A judge whose third vote on each row misses one point."""
+    missed = rubric.names[0]
+
+    def doubting(request: Request) -> str:
+        said = json.loads(request.example)
+        if not is_gold(request) and request.sampling.seed == VOTES - 1:
+            said["points"][0]["met"] = False
+        return json.dumps(said)
+
+    told = {g["point"]: g for g in manifest_of(court.run({"j": doubting}, judge=judge("j")))["grades"]}
+    units = [(1.0,) * (VOTES - 1) + (0.0,)] * ROWS
+    assert told[missed]["alpha"] == round(krippendorff_alpha(units) or 0, 4) < 0
+    assert [told[name]["alpha"] for name in rubric.names[1:]] == [None] * (len(rubric.names) - 1)
 
 
 def test_without_a_judge_the_author_must_pass_the_gold_rows(court: Court, rubric: Rubric) -> None:

@@ -292,9 +292,9 @@ TEXTS: dict[str, Any] = MANIFEST | {
     "skills": {"used": 0, "counts": {}, "library": "l" * 32},
     "language_skills": {"known": 120, "used": 97, "counts": {"metaphor": 13, "irony": 11}, "bank": "b" * 32},
     "grades": [
-        {"point": "correct", "rows": 7001, "mean": 1.0, "undecided": 0},
-        {"point": "natural", "rows": 6990, "mean": 0.875, "undecided": 11},
-        {"point": "never", "rows": 0, "mean": None, "undecided": 7001},
+        {"point": "correct", "rows": 7001, "mean": 1.0, "undecided": 0, "alpha": None},
+        {"point": "natural", "rows": 6990, "mean": 0.875, "undecided": 11, "alpha": 0.625},
+        {"point": "never", "rows": 0, "mean": None, "undecided": 7001, "alpha": None},
     ],
     "judging": [{"rubric": "instruction-response", "identity": "i", "bar": 2 / 3, "judges": [STANDING, VOID]}],
     "flags": {},
@@ -328,16 +328,16 @@ def test_the_judges_are_told_with_their_gold_rows_and_who_is_void() -> None:
 
 def test_what_judges_gave_is_told_point_by_point() -> None:
     text = told(card(TEXTS, [TEXT_ROW]))
-    assert "| natural | 6,990 | 87.5% | 11 |" in text
+    assert "| natural | 6,990 | 87.5% | 11 | 0.62 |" in text
     assert "| never | 0 | none | 7,001 |" in text
 
 
 def test_the_points_of_single_skills_are_one_line_with_their_mean() -> None:
-    skills = [{"point": f"shows_{i}", "rows": 10, "mean": i / 3, "undecided": i} for i in range(4)]
-    skills.append({"point": "shows_nothing", "rows": 0, "mean": None, "undecided": 7})
+    skills = [{"point": f"shows_{i}", "rows": 10, "mean": i / 3, "undecided": i, "alpha": None} for i in range(4)]
+    skills.append({"point": "shows_nothing", "rows": 0, "mean": None, "undecided": 7, "alpha": None})
     text = told(card(TEXTS | {"grades": [*skills, *TEXTS["grades"]]}, [TEXT_ROW]))
     assert "| shows_<skill>, 5 skills | 40 | 50.0% | 13 |" in text
-    assert "| natural | 6,990 | 87.5% | 11 |" in text
+    assert "| natural | 6,990 | 87.5% | 11 | 0.62 |" in text
     assert "shows_2" not in text
 
 

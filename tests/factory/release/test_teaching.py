@@ -17,7 +17,7 @@ from factory.notebook import build, load
 from factory.prompts import find_prompt
 from factory.recipes.rephrased import REPHRASE, SOLVE
 from factory.release.card import card
-from factory.release.teaching import teaching
+from factory.release.teaching import Told, teaching
 from factory.release.verify import verify_release
 from factory.teacher.fake import Fake, answer_by_example
 from factory.teacher.protocol import Reply, Request, Usage
@@ -107,7 +107,7 @@ COUNTS = pl.DataFrame(
 def told_of(teacher: dict[str, Any] | None, judge: dict[str, Any] | None, rows: int = 20) -> dict[str, Any]:
     fake = {"kind": "fake", "model": "m"}
     keys = {"teacher": {**fake, "price": teacher}, "judge": judge and {**fake, "model": "j", "price": judge}}
-    return teaching(parse_job({**JOB, **keys}, "the job"), COUNTS, {"rephrased/solve.v1"}, rows)
+    return teaching(parse_job({**JOB, **keys}, "the job"), Told(100, COUNTS, frozenset({"rephrased/solve.v1"}), rows))
 
 
 def test_costs_are_usage_times_the_price_of_the_role() -> None:

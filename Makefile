@@ -42,7 +42,7 @@ clean:
 	touch $@
 
 .venv/.all: .venv/.made $(FACTORY_FILES)
-	$(PIP) install -q -c constraints.txt -e '.[embed,flows,hub,math,plots,teacher,dev]'
+	$(PIP) install -q -c constraints.txt -e '.[curate,embed,flows,hub,math,plots,teacher,dev]'
 	touch $@ .venv/.demo
 
 # vLLM's pins are not ours, so its CPU build has an environment of its own; FACTORY_VLLM_ENV names another one.

@@ -10,20 +10,15 @@ from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsAny, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
 from factory.errors import UserError, nearest
 from factory.gates.calibration import BAR
 from factory.recipes.recipe import RecipeParams
 from factory.recipes.registry import RECIPES
+from factory.strict import Strict
 from factory.teacher.model import TeacherSpec, by_role, redirected
 from factory.teacher.protocol import AUTHOR, JUDGE, Role
-
-
-class Strict(BaseModel):
-    """A part of a job file: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SeedSource(Strict):

@@ -8,16 +8,11 @@ from pathlib import PurePath
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from factory.errors import UserError
+from factory.strict import Strict
 from factory.teacher.protocol import AUTHOR, JUDGE, Role, Usage
-
-
-class Strict(BaseModel):
-    """A part of a job file: unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class SamplingSpec(Strict):

@@ -8,9 +8,10 @@ from typing import Any
 
 import polars as pl
 
-from factory.jobs.build import Built, run_build
+from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.model import JobFile, load_job, parse_job
+from factory.jobs.record import Built
 from factory.release.reference import find_release, read_config
 
 

@@ -15,9 +15,10 @@ import click
 from factory.cli.console import emit, say
 from factory.cli.options import json_option, model_option, out_option, set_option, teacher_option
 from factory.cli.progress import watching
-from factory.jobs.build import Built, run_build
+from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.model import load_job
+from factory.jobs.record import Built
 from factory.jobs.report import Report
 from factory.release.folder import load_line
 

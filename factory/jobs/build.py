@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 import polars as pl
 
 from factory.artifacts.digest import digest
 from factory.artifacts.stage import execute
-from factory.artifacts.store import Artifact, Store, write_bytes
+from factory.artifacts.store import Artifact, Store
 from factory.dedupe.minhash import NEAREST, summary
-from factory.errors import BudgetSpent, MissingExtra, QuotaUnmet, UserError, Waiting
+from factory.errors import MissingExtra, UserError
 from factory.jobs.engine import Engine
 from factory.jobs.estimate import Estimate, estimate
 from factory.jobs.judging import Bench, drift_of, last_judging, take_seats
 from factory.jobs.model import Job, JobFile
+from factory.jobs.record import Built, record_end, writable, write_run_record
 from factory.jobs.report import Report
 from factory.jobs.talk import Judges
 from factory.jobs.waves import Filling, Made, sample_shards
@@ -37,33 +35,6 @@ if TYPE_CHECKING:
 
 DETAIL = pl.col("detail").str.replace_all(r"\s+", " ").str.slice(0, 200)  # one line: it may hold a teacher's words
 TOLD_STAGES = ("seeds", "skills", "documents", "instructions", "plan", "draw", "talk", "verify", "dedupe", "samples")
-
-
-@dataclass(frozen=True, slots=True)
-class Built:
-    """What a build left behind."""
-
-    release: Path
-    name: str
-    version: str
-    rows: int
-    ending: str
-    seconds: float
-    stages: list[dict[str, Any]]
-    teacher: dict[str, Any] | None = None  # requests, tokens and money: planned, and paid in this run
-    judging: dict[str, Any] | None = None  # how the judges did on gold rows, and how that moved since the last run
-
-    def as_json(self) -> dict[str, Any]:
-        """Return what `--json` prints."""
-        return {
-            "release": str(self.release),
-            "name": self.name,
-            "version": self.version,
-            "rows": self.rows,
-            "ending": self.ending,
-            "seconds": round(self.seconds, 3),
-            "stages": self.stages,
-        } | {name: told for name in ("teacher", "judging") if (told := getattr(self, name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +56,7 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     _require_teacher(job)
     if job.mini.rows:
         require_embed("the mini split (or set mini.rows=0)")
-    store = Store(_writable(out) / "artifacts")
+    store = Store(writable(out) / "artifacts")
     brought, planned = bring_files(file, store), None
     with _session(file, out, report) as session:
         try:
@@ -94,7 +65,8 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
             bench = take_seats(job, session) if session else Bench(Judges())
             made = Filling(job, store, engine, report, brought.sources, session, bench).run()
         except BaseException as error:
-            _record_end(job, error, _spent(planned, session), report, time.perf_counter() - start, out)
+            spent = _spent(planned, session)
+            record_end(job.name, job.release.version, job.rows, error, report, spent, since=start, out=out)
             raise
     samples = sample_shards(made, job.rows, store, engine, report)
     mini, variety = _measure_variety(job, samples, store, engine, report)
@@ -116,7 +88,7 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     judging = {"gold_rows": bench.as_json(), "drift": drift_of(bench, last_judging(job.name, out))}
     judging = judging if bench.calibrations else {}
     built = Built(release, job.name, job.release.version, job.rows, "filled", seconds, stages, spent, judging)
-    _write_run_record(job.name, built.as_json(), out)
+    write_run_record(job.name, built.as_json(), out)
     return built
 
 
@@ -150,20 +122,6 @@ def _spent(planned: Estimate | None, session: Session | None) -> dict[str, Any] 
     return {"planned": planned.as_json(), "actual": _actual(session)} if session and planned else None
 
 
-ENDINGS = {Waiting: "waiting", BudgetSpent: "budget spent", QuotaUnmet: "stalled", KeyboardInterrupt: "stopped"}
-
-
-def _record_end(  # noqa: PLR0913 - what a record says
-    job: Job, error: BaseException, spent: dict[str, Any] | None, report: Report, seconds: float, out: Path
-) -> None:
-    """Write the record of a run that ended early: what it paid must not be forgotten."""
-    ending = next((name for kind, name in ENDINGS.items() if isinstance(error, kind)), "failed")
-    record = {"name": job.name, "version": job.release.version, "rows": job.rows, "ending": ending}
-    record |= {"error": str(error), "seconds": round(seconds, 3)}
-    record |= {"stages": [s.as_json() for s in report.stages.values()]} | ({"teacher": spent} if spent else {})
-    _write_run_record(job.name, record, out)
-
-
 def _actual(session: Session) -> dict[str, Any]:
     """Return what this run asked and paid, and what it found in the cache, for the run record."""
     spent = session.ledger.snapshot()
@@ -186,19 +144,6 @@ def _require_teacher(job: Job) -> None:
             f"recipe '{talking[0]}' talks to a teacher, and the job names none: add `teacher: {{model: NAME, base_url:"
             " URL}` to the job, or run with --teacher URL --model NAME (--teacher fake tries it without a model)"
         )
-
-
-def _writable(out: Path) -> Path:
-    """Return the outputs root, made if need be; UserError when nothing can be written there."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        probe = out / f".probe-{secrets.token_hex(4)}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        why = os.strerror(error.errno or 0)
-        raise UserError(f"the outputs folder {out} cannot be written: {why}; choose another with --out DIR") from None
-    return out
 
 
 def _measure_variety(
@@ -277,11 +222,3 @@ def _seed_facts(file: JobFile, seeds: Artifact | None) -> dict[str, Any] | None:
     on_hub = path.startswith("hub:") or not (file.base / path).exists()
     name = path if on_hub else Path(path).name
     return {"path": name, "digest": seeds.key, "usable": seeds.rows, "rejected": seeds.rejects, "on_hub": on_hub}
-
-
-def _write_run_record(name: str, record: Mapping[str, Any], out: Path) -> None:
-    """Write what differs from run to run (times, hosts, what was cached) beside the releases, never in them."""
-    runs = out / "runs"
-    runs.mkdir(exist_ok=True)
-    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-    write_bytes(runs / f"{stamp}-{name}-{secrets.token_hex(3)}.json", orjson.dumps(record))

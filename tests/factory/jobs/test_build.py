@@ -16,7 +16,7 @@ import pytest
 from factory.artifacts.store import Artifact, Store
 from factory.errors import QuotaUnmet, UserError
 from factory.jobs import waves
-from factory.jobs.build import Built
+from factory.jobs.record import Built
 from factory.notebook import build, load
 
 JOB: dict[str, Any] = {

@@ -15,9 +15,10 @@ from by_example import SKILLS, by_words
 from factory.artifacts.digest import Rng
 from factory.artifacts.store import Artifact, Store
 from factory.errors import BudgetSpent, FactoryError, UserError
-from factory.jobs.build import Built, run_build
+from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.model import JobFile, parse_job
+from factory.jobs.record import Built
 from factory.notebook import load
 from factory.prompts import all_prompts, find_prompt
 from factory.recipes.instruct_skillmix import AUTHOR, CRITIC, EDITOR

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
@@ -19,6 +19,9 @@ from factory.recipes.registry import RECIPES
 from factory.strict import Strict
 from factory.teacher.model import TeacherSpec, by_role, redirected
 from factory.teacher.protocol import AUTHOR, JUDGE, Role
+
+
+CURATE = "curate"
 
 
 class SeedSource(Strict):
@@ -187,6 +190,9 @@ class Job(Strict):
         return RECIPES[self.recipes[entry].recipe].asks(self.recipes[entry])
 
 
+Overrides: TypeAlias = Mapping[str, Any] | Sequence[str]
+
+
 @dataclass(frozen=True, slots=True)
 class JobFile:
     """A job, and the folder that its relative paths start from."""
@@ -229,6 +235,8 @@ def parse_job(raw: object, source: str) -> Job:
         raise UserError(
             f"{source} must be a mapping of keys such as kind, name, rows, recipes; found {type(raw).__name__}"
         )
+    if raw.get("kind") == CURATE:
+        raise UserError(f"{source} curates rows (kind: {CURATE}): this command is for jobs of kind build")
     try:
         return Job.model_validate(raw)
     except ValidationError as error:
@@ -259,7 +267,7 @@ def shipped_jobs() -> dict[str, Path]:
 
 def load_job(
     reference: str,
-    overrides: Mapping[str, Any] | Sequence[str] = (),
+    overrides: Overrides = (),
     teacher: str | None = None,
     model: str | None = None,
 ) -> JobFile:
@@ -267,6 +275,14 @@ def load_job(
 
     `teacher` (a URL, batch:DIR, fake) and `model` replace where and whom the job asks; a fake stands in for all.
     """
+    raw, path = read_job(reference, overrides, teacher, model)
+    return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
+
+
+def read_job(
+    reference: str, overrides: Overrides = (), teacher: str | None = None, model: str | None = None
+) -> tuple[Any, Path]:
+    """Return the YAML of a job of any kind with its overrides, not checked yet, and the file that it is from."""
     path = _job_path(reference)
     raw = _read_yaml(path)
     if (teacher or model) and isinstance(raw, dict):
@@ -275,8 +291,8 @@ def load_job(
             raw.pop("judge", None)
     pairs = overrides.items() if isinstance(overrides, Mapping) else [_split_override(text) for text in overrides]
     for key, value in pairs:
-        _override(raw, key, _from_here(value) if key in PATHS else value)
-    return JobFile(parse_job(raw, f"job file {path.name}"), path.parent)
+        _override(raw, key, _from_here(value) if _is_path(key) else value)
+    return raw, path
 
 
 # Keys whose paths start at the job file; one that is said on the command line starts where the command runs.
@@ -289,6 +305,14 @@ PATHS: tuple[str, ...] = (
     "documents.path",
     "instructions.path",
 )
+
+
+# Of `kind: curate`, where these stand in lists.
+LISTED_PATHS = re.compile(r"(sources|decontaminate\.benchmarks)\.\d+\.path")
+
+
+def _is_path(key: str) -> bool:
+    return key in PATHS or LISTED_PATHS.fullmatch(key) is not None
 
 
 def _from_here(value: Any) -> Any:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import file_digest
 from importlib.resources import files
 from itertools import combinations
 from pathlib import Path
@@ -15,15 +13,14 @@ from typing import Any
 import polars as pl
 
 from factory.artifacts.digest import digest
-from factory.artifacts.store import Artifact, sync_folder, write_bytes
-from factory.errors import UserError
+from factory.artifacts.store import Artifact, write_bytes
 from factory.gates.votes import krippendorff_alpha
 from factory.jobs.model import Job
 from factory.jobs.plan import quotas
 from factory.recipes.recipe import SkillPool
 from factory.recipes.registry import RECIPES, task_labels
 from factory.release.card import card
-from factory.release.folder import MANIFEST, beside, put_in_place, read_manifest, verify
+from factory.release.new_release import make_release
 from factory.release.parquet import SplitWriter, write_whole
 from factory.release.teaching import teaching, write_turns
 from factory.release.views import CURRICULUM, PREFERENCE, PREFERENCE_VIEW, ROW_VIEWS, VIEWS
@@ -79,48 +76,15 @@ class Contents:
 def export(contents: Contents, releases: Path) -> tuple[Path, bool]:
     """Return (release folder, made now); a version that holds other content is refused with the remedy."""
     job = contents.job
-    target = releases / job.name / job.release.version
-    if target.exists() and _inputs(target) == contents.identity:
-        verify(target, read_manifest(target), f"Remove {target} and run again to make it anew")
-        return target, False
-    with beside(target) as folder:
-        folder.mkdir()
+
+    def fill(folder: Path) -> dict[str, Any]:
         tally = _write_data(contents, folder)
         write_bytes(folder / "score.py", files("factory").joinpath("score.py").read_bytes())
         manifest = _manifest(contents, tally)
         write_bytes(folder / "README.md", card(manifest, _typical(contents)).encode())
-        manifest["files"] = _sums(folder)
-        manifest["digest"] = digest(files=manifest["files"])
-        if target.exists():
-            return _compare(target, manifest["digest"], job)
-        write_bytes(
-            folder / MANIFEST, json.dumps(manifest, indent=1, sort_keys=True, ensure_ascii=False).encode() + b"\n"
-        )
-        put_in_place(folder, target)
-        sync_folder(target.parent)
-    return target, True
+        return manifest
 
-
-def _inputs(target: Path) -> str | None:
-    try:
-        found = json.loads((target / MANIFEST).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return str(found.get("inputs")) if isinstance(found, dict) else None
-
-
-def _compare(target: Path, content: str, job: Job) -> tuple[Path, bool]:
-    """Return the release that is there if every file is the same; a changed one is refused under the same number."""
-    if not (target / MANIFEST).is_file():
-        raise UserError(f"{target} exists and has no {MANIFEST}, so it is no release: remove it and run again")
-    there = read_manifest(target)
-    if there.digest == content:
-        return target, False
-    major, minor, patch = there.version.split(".")
-    raise UserError(
-        f"release {job.name} {there.version} exists with other content (digest {there.digest[:12]}, this build"
-        f" {content[:12]}); a version never changes: --set release.version={major}.{minor}.{int(patch) + 1}"
-    )
+    return make_release(releases / job.name / job.release.version, contents.identity, fill)
 
 
 @dataclass(slots=True)
@@ -230,16 +194,6 @@ def _skills(tally: Tally, bank: SkillPool | None) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=SKILL_COLUMNS, orient="row")
 
 
-def _sums(folder: Path) -> dict[str, dict[str, Any]]:
-    out = {}
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        with path.open("rb") as file:
-            out[path.relative_to(folder).as_posix()] = {
-                "sha256": file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size
-            }  # fmt: skip
-    return out
-
-
 def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
     job = contents.job
     planned = Counter[tuple[str, str, str]]()
@@ -249,7 +203,6 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
     return {
         "name": job.name,
         "version": job.release.version,
-        "inputs": contents.identity,
         "license": job.release.license,
         "title": job.release.title or job.name,
         "ending": "filled",

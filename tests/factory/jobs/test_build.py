@@ -182,7 +182,7 @@ def test_a_build_that_died_in_its_release_is_finished_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("factory.release.export.put_in_place", die)
+        patch.setattr("factory.release.new_release.put_in_place", die)
         with pytest.raises(KeyboardInterrupt):
             build(JOB, out=tmp_path)
     assert not list((tmp_path / "releases" / "small").iterdir())

@@ -5,6 +5,7 @@ FactoryError              ours: exit code 1
 └── UserError             the user can mend it: exit code 2
     ├── QuotaUnmet        a cell of the plan cannot be filled
     ├── BudgetSpent       a teacher may not be asked any more
+    ├── MissingColumn     a table has no column of that name
     └── MissingExtra      an optional library is not installed
 
 A frame that does not keep its contract is schemas.table.SchemaMismatch: always our mistake.
@@ -40,6 +41,18 @@ class QuotaUnmet(UserError):
 
 class BudgetSpent(UserError):
     """The budget of a run has no room for the next request; every reply so far is kept."""
+
+
+class MissingColumn(UserError):
+    """A table has no column of that name; how to name another depends on where it was asked for."""
+
+    def __init__(self, found: str, remedy: str) -> None:
+        super().__init__(f"{found}; {remedy}")
+        self._found = found
+
+    def with_remedy(self, remedy: str) -> UserError:
+        """Return the same finding with another way out."""
+        return UserError(f"{self._found}; {remedy}")
 
 
 class MissingExtra(UserError):

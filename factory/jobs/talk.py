@@ -217,7 +217,7 @@ def prompts_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     return sorted(own.union(GRADING) if any(entry.get("judge") for entry in entries) else own)
 
 
-def rubrics_of(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+def rubric_names(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the identities of the rubrics that lines of `recipes` judge by."""
     found = [r for e in entries for r in RECIPES[e["recipe"]].judges_by(params_of(canonical_json(e)))]
     return sorted({rubric.identity for rubric in found})
@@ -290,7 +290,7 @@ class Talker:
     def _deps(self, params: Mapping[str, Any], held: Sequence[Conversation] = ()) -> dict[str, Any]:
         prompts = {place: find_prompt(place).identity for place in prompts_of(params["entries"])}
         sampling = {role: spec.model_dump() for role, spec in self.session.sampling.items()}
-        judging = {"void": sorted(self.judges.void), "rubrics": rubrics_of(params["entries"])}
+        judging = {"void": sorted(self.judges.void), "rubrics": rubric_names(params["entries"])}
         identity = digest(teacher=self.session.teacher.identity, prompts=prompts, sampling=sampling, judging=judging)
         sources = {"sources": self.sources} if self.sources else {}
         return {"teacher": Told(identity, held), "library": Library(), **sources}

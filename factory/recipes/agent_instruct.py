@@ -66,7 +66,7 @@ class AgentInstructParams(RecipeParams):
 def cells(params: AgentInstructParams) -> list[Cell]:
     """Return one cell for each kind of request: their quotas are exact."""
     every = [leaf for leaf in leaves().values() if leaf.task in params.tasks]
-    return [Cell(leaf.skill, 1, leaf.group) for leaf in every if leaf.name in (params.leaves or leaves())]
+    return [Cell(leaf.skill, 1) for leaf in every if leaf.name in (params.leaves or leaves())]
 
 
 def assign(params: AgentInstructParams, demand: Demand) -> Plan:

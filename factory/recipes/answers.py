@@ -64,7 +64,7 @@ class AnswersParams(RecipeParams):
 
 def cells(params: AnswersParams) -> list[Cell]:
     """Return the one cell of an entry, named after what its instructions are taken for."""
-    return [Cell("problem" if params.how == "agree" else "open", 1, params.how)]
+    return [Cell("problem" if params.how == "agree" else "open", 1)]
 
 
 def assign(params: AnswersParams, demand: Demand) -> Plan:

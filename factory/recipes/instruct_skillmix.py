@@ -50,7 +50,7 @@ class InstructSkillMixParams(RecipeParams):
 
 def cells(params: InstructSkillMixParams) -> list[Cell]:
     """Return one cell for each k and query type: their quotas are exact."""
-    return [Cell(f"k={k}, {name}", k, name) for k in params.k for name in query_types(params.query_types)]
+    return [Cell(f"k={k}, {name}", k) for k in params.k for name in query_types(params.query_types)]
 
 
 def assign(params: InstructSkillMixParams, demand: Demand) -> Plan:

@@ -65,7 +65,7 @@ class MissingPremiseParams(chains.OnChainsParams):
 
 def cells(params: MissingPremiseParams) -> list[Cell]:
     """Return two cells a level: the intact twins and the ablated ones."""
-    return [Cell(f"level={level},{kind}", level, kind) for level in params.levels for kind in ("intact", "ablated")]
+    return [Cell(f"level={level},{kind}", level) for level in params.levels for kind in ("intact", "ablated")]
 
 
 def assign(params: MissingPremiseParams, demand: Demand) -> Plan:

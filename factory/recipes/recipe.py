@@ -54,11 +54,10 @@ class RecipeParams(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """A part of an entry with a quota of its own. `kind` is what it asks for, such as a query type."""
+    """A part of an entry with a quota of its own."""
 
     name: str
     level: int
-    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from factory.errors import UserError, nearest
+from factory.errors import MissingColumn, UserError, nearest
 
 SHOWN = 30
 """Names listed in a message at most."""
@@ -139,10 +139,10 @@ def _require_columns(label: str, columns: Mapping[str, str], there: Iterable[str
     for ours, theirs in columns.items():
         if theirs not in names:
             hint = nearest(theirs, names)
-            raise UserError(
+            raise MissingColumn(
                 f"{label} has no column '{theirs}'{hint if 'did you mean' in hint else ''}; "
-                f"its columns: {', '.join(names[:SHOWN]) or 'none'}{', ...' if len(names) > SHOWN else ''}; "
-                f"say in the job which one holds the {ours}: `columns: {{{ours}: YOUR_COLUMN}}`"
+                f"its columns: {', '.join(names[:SHOWN]) or 'none'}{', ...' if len(names) > SHOWN else ''}",
+                f"say in the job which one holds the {ours}: `columns: {{{ours}: YOUR_COLUMN}}`",
             )
 
 

@@ -34,11 +34,6 @@ class Brought:
         """Return the artifact of the user's problems."""
         return self.artifacts.get("seeds")
 
-    @property
-    def skills(self) -> Artifact | None:
-        """Return the artifact of the language skills."""
-        return self.artifacts.get("skills")
-
 
 def needed(job: Job) -> set[str]:
     """Return the sources that the job's recipes cannot do without."""

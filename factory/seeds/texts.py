@@ -13,7 +13,7 @@ import polars as pl
 from factory.artifacts.digest import text_digest
 from factory.artifacts.stage import Stage, apply
 from factory.artifacts.store import Artifact, Store
-from factory.errors import UserError, nearest
+from factory.errors import MissingColumn, UserError, nearest
 from factory.jobs.model import DocumentSource, InstructionSource
 from factory.recipes.recipe import Document, Instruction
 from factory.seeds.bank import HELD_OUT_EVERY
@@ -28,7 +28,6 @@ LONGEST = 8_000  # characters of an instruction
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ufffd]")
 BINARY_SHARE = 0.01  # of control characters: a text file hardly has one
 SUFFIXES = (".txt", ".md")
-COLUMN_HINT = re.compile(r"; say in the job which one holds the .*\Z", re.DOTALL)  # of parse_seeds
 
 
 def reason_of(text: str | None, least: int) -> str | None:
@@ -146,8 +145,8 @@ def _folder(folder: Path) -> pl.DataFrame:
 def _table(path: str, base: Path, columns: Mapping[str, str], other: str | None, keys: str) -> pl.DataFrame:
     try:
         raw = read_table(path, {**columns, **({"other": other} if other else {})}, base=base)
-    except UserError as error:
-        raise UserError(COLUMN_HINT.sub(f"; say which column it is with {keys}", str(error))) from None
+    except MissingColumn as error:
+        raise error.with_remedy(f"say which column it is with {keys}") from None
     ids = [f"row{row}-{text_digest(text or '')[:10]}" for row, text in raw.select("row", "text").iter_rows()]
     other_column = pl.col("other") if other else pl.lit("").alias("other")
     return raw.with_columns(other_column.fill_null(""), id=pl.Series(ids, dtype=pl.String)).select(*RAW_TEXTS.columns)

@@ -13,9 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from factory.artifacts.digest import permutation
-from factory.errors import UserError
+from factory.errors import MissingColumn, UserError
 from factory.seeds.read import read_table
-from factory.seeds.texts import COLUMN_HINT, CONTROL, SUFFIXES, passages, reason_of, text_files, text_of
+from factory.seeds.texts import CONTROL, SUFFIXES, passages, reason_of, text_files, text_of
 from factory.skills.language.extract import Reject
 from factory.skills.language.from_rows import Source
 
@@ -106,9 +106,8 @@ def _documents(path: str, columns: Mapping[str, str]) -> Iterator[tuple[str, str
 def _table(path: str, columns: Mapping[str, str]) -> pl.DataFrame:
     try:
         return read_table(path, columns, base=Path())
-    except UserError as error:
-        said = COLUMN_HINT.sub("; say which one with --column NAME (the answers': --answer-column NAME)", str(error))
-        raise UserError(said) from error
+    except MissingColumn as error:
+        raise error.with_remedy("say which one with --column NAME (the answers': --answer-column NAME)") from None
 
 
 def _require(found: Found, path: str, what: str) -> Found:

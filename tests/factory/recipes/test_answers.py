@@ -267,7 +267,7 @@ def test_no_instruction_is_used_twice(size: int, data: st.DataObject) -> None:
 @given(st.integers(2, 30))
 def test_a_second_round_begins_with_what_the_first_left_over(size: int) -> None:
     n = -(-size // 2)
-    quota = ((Cell("open", 1, "best"), n),)
+    quota = ((Cell("open", 1), n),)
     first = parents_of(params(), bank(size), n, planned=quota)
     second = parents_of(params(), bank(size), size - n, planned=quota, round=1) if size > n else []
     assert sorted(first + second) == sorted(bank(size).ids("train"))

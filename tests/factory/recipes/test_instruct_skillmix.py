@@ -251,7 +251,7 @@ def test_all_cells_ask_for_their_kind_with_as_many_skills_as_their_k() -> None:
         slot = Brief(cell.level, "train", skills, [], sources_of("instruct-skillmix"), cell.name)
         held = hold(slot, reply_of, of)
         assert len(skills) == cell.level
-        assert held.asks[0].inputs["query_type"]["name"] == cell.kind.replace("_", " ")
+        assert held.asks[0].inputs["query_type"]["name"] == cell.name.partition(", ")[2].replace("_", " ")
         assert held.end == "accepted"
 
 

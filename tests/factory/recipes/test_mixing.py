@@ -13,7 +13,7 @@ from factory.errors import UserError
 from factory.recipes.mixing import dealt, marked, mixed_skills
 from factory.recipes.recipe import Cell, Demand, Quotas, Sources
 
-CELLS = tuple(Cell(f"k={k}, kind {i}", k, f"kind {i}") for k in (1, 2, 3) for i in range(4))
+CELLS = tuple(Cell(f"k={k}, kind {i}", k) for k in (1, 2, 3) for i in range(4))
 
 
 def quotas(n: int, cells: tuple[Cell, ...] = CELLS) -> Quotas:

@@ -96,8 +96,8 @@ def _told_of_teacher(job: Job, asks: Estimate) -> str:
         f"{who}: about {asks.requests:,} requests, {usage.prompt_tokens:,} prompt and"
         f" {usage.completion_tokens:,} completion tokens (± {asks.spread:.0%}; at most {asks.most_tokens:,} tokens, if"
         f" every reply grew to its limit){money}\n"
-        f"from {SAMPLED} rendered conversations of each recipe, {asks.counted}, replies as long as their examples;"
-        " an attempt that a gate sends back costs as much again"
+        f"from up to {SAMPLED} rendered conversations of each recipe, {asks.counted}, replies as long as their"
+        " examples; an attempt that a gate sends back costs as much again"
     )
 
 

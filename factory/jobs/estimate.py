@@ -17,6 +17,8 @@ from typing import Any
 import orjson
 
 from factory.errors import UserError
+from factory.gates.calibration import calibrate
+from factory.jobs.judging import rubrics_of
 from factory.jobs.model import Job
 from factory.jobs.plan import apportion, plan
 from factory.jobs.talk import Conversation, Judges, conversations, request_of
@@ -109,10 +111,23 @@ def estimate(job: Job, sources: Sources, base: Path) -> Estimate:
             variance += rows**2 * _variance([sum(a.usage.tokens for a in one.values()) for one in held])
             for role, asked in _together(held).items():
                 total.setdefault(role, Asked()).add(asked.scaled(rows / len(held)))
+    for role, asked in _gold_rows(job, counts).items():
+        total.setdefault(role, Asked()).add(asked)
     tokens = sum(asked.usage.tokens for asked in total.values())
     spread = 1.96 * math.sqrt(variance) / tokens if tokens else 0.0
     prices = {role: spec.price if spec else None for role, spec in specs.items()}
     return Estimate(total, prices, spread, counts["author"][1])
+
+
+def _gold_rows(job: Job, counts: dict[Role, tuple[Count, str]]) -> dict[Role, Asked]:
+    """Return what the judges are asked before any of their votes counts."""
+    out: dict[Role, Asked] = {}
+    for rubric in rubrics_of(job):
+        for ask in next(calibrate(rubric, job.judges, job.seed, job.judge_bar)) if rubric.gold else ():
+            spec = job.teacher_of(ask.role)
+            request = request_of(ask, 0, spec.sampling if spec else SamplingSpec())
+            out.setdefault(ask.role, Asked()).add(_asked(request, counts[ask.role][0]))
+    return out
 
 
 def _together(held: list[dict[Role, Asked]]) -> dict[Role, Asked]:

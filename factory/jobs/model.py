@@ -20,7 +20,6 @@ from factory.strict import Strict
 from factory.teacher.model import TeacherSpec, by_role, redirected
 from factory.teacher.protocol import AUTHOR, JUDGE, Role
 
-
 CURATE = "curate"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
@@ -13,8 +12,6 @@ from hypothesis import strategies as st
 from factory.errors import MissingExtra, UserError
 from factory.gates import equal
 from factory.gates.equal import Algebra, groups, is_answer, same_answer
-
-needs_math = pytest.mark.skipif(find_spec("math_verify") is None, reason="the extra math is not installed")
 
 NUMBERS = [
     ("1,000", "1000", True),
@@ -94,7 +91,6 @@ def test_texts_are_compared_by_their_words(a: str, b: str, same: bool | None) ->
     assert same_answer(a, b, "text") is same is same_answer(b, a, "text")
 
 
-@needs_math
 @pytest.mark.parametrize(("a", "b", "same"), MATHS)
 def test_mathematics_is_compared_by_value(a: str, b: str, same: bool | None) -> None:
     assert same_answer(a, b, "math") is same is same_answer(b, a, "math")
@@ -119,7 +115,6 @@ def test_an_unknown_kind_names_the_nearest() -> None:
         same_answer("1", "1", "maths")
 
 
-@needs_math
 def test_a_comparison_that_takes_too_long_is_undecided_and_the_next_one_works() -> None:
     algebra = Algebra()
     try:
@@ -129,7 +124,6 @@ def test_a_comparison_that_takes_too_long_is_undecided_and_the_next_one_works() 
         algebra.close()
 
 
-@needs_math
 def test_mathematics_is_compared_in_any_thread() -> None:
     found: list[bool | None] = []
 

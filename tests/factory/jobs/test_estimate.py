@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from factory.errors import UserError
+from factory.gates.rubric import load_rubric
 from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.estimate import SAMPLED, Estimate, counter, estimate, sampled
@@ -46,6 +47,16 @@ def test_lines_of_the_job_are_asked_for_in_their_shares_and_those_by_program_not
         {"share": 0.2, "votes": 4},
     ]
     assert asked(job_of(100, *lines)).requests == 30 * 3 + 20 * 5
+
+
+@pytest.mark.parametrize("judges", [1, 2])
+def test_the_judges_gold_rows_are_asked_for_once_a_judge(judges: int) -> None:
+    judge = [{**FAKE, "model": f"j{n}"} for n in range(judges)]
+    line = {"judge": {"rubric": "sound-response", "votes": 1}, "votes": 2}
+    plain, judged = (asked(job_of(40, entry, judge=judge)) for entry in ({"votes": 2}, line))
+    gold = len(load_rubric("sound-response").gold)
+    assert gold > 0
+    assert judged.requests == plain.requests + 40 + judges * gold
 
 
 def test_a_job_by_program_asks_nothing() -> None:

@@ -8,9 +8,8 @@ from typing import Any
 
 import polars as pl
 
-from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
-from factory.jobs.model import JobFile, load_job, parse_job
+from factory.jobs.kinds import any_job, load_any_job, run_job
 from factory.jobs.record import Built
 from factory.release.reference import find_release, read_config
 
@@ -23,11 +22,11 @@ def build(
     `workers` is 1 by default: a notebook's cells cannot always be sent to other processes.
     """
     if isinstance(job, str):
-        file = load_job(job, overrides)
+        file = load_any_job(job, overrides)
     else:
-        file = JobFile(parse_job({**job, **overrides}, "the job"), Path())
+        file = any_job({**job, **overrides}, "the job", Path())
     with InProcess(workers) as engine:
-        return run_build(file, Path(out), engine)
+        return run_job(file, Path(out), engine)
 
 
 def load(ref: str | Path, config: str = "sft", split: str = "train", *, out: str | Path = "outputs") -> pl.DataFrame:

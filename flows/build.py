@@ -15,8 +15,7 @@ from prefect import flow, get_run_logger, runtime, tags
 from prefect.artifacts import create_markdown_artifact
 
 from factory.errors import UserError
-from factory.jobs.build import run_build
-from factory.jobs.model import load_job
+from factory.jobs.kinds import load_any_job, run_job
 from factory.jobs.report import Nobody, Report, Watcher
 from flows.engine import PrefectEngine
 
@@ -53,7 +52,7 @@ def run_name() -> str:
     """Return the name and version of the job that the current flow run was asked for."""
     asked = runtime.flow_run.parameters
     try:
-        job = load_job(asked["job"], asked["set"]).job
+        job = load_any_job(asked["job"], asked["set"]).job
     except UserError:
         return str(asked["job"])  # the flow itself says what is wrong with it
     return f"{job.name} {job.release.version}"
@@ -74,9 +73,9 @@ def build(  # noqa: PLR0913 - the parameters of the run form
     whom the job asks. There are no retries of the whole: an error of the user stays one, and a run after another
     failure finds the finished shards and resumes.
     """
-    file = load_job(job, set, teacher, model)
+    file = load_any_job(job, set, teacher, model)
     with tags(file.job.name), PrefectEngine(workers) as engine:
-        built = run_build(file, Path(out), engine, Report(Logged(WATCHER.get()))).as_json()
+        built = run_job(file, Path(out), engine, Report(Logged(WATCHER.get()))).as_json()
     create_markdown_artifact(funnel(built), key=f"build-{file.job.name}", description=f"The funnel of {run_name()}")
     return built
 

@@ -17,7 +17,7 @@ from factory.cli.options import json_option, model_option, out_option, set_optio
 from factory.cli.progress import watching
 from factory.cli.run import stoppable
 from factory.errors import MissingExtra, UserError
-from factory.jobs.model import load_job
+from factory.jobs.kinds import load_any_job
 from factory.jobs.report import Nobody, Watcher
 from flows.server import local_server
 
@@ -57,7 +57,7 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
     The flow reports to the server of your Prefect profile or PREFECT_API_URL. Without one, a server of its own is
     started for the run, which keeps its files in DIR/prefect.
     """
-    load_job(job, overrides, teacher, model)  # a mistake in it is told before a server is started
+    load_any_job(job, overrides, teacher, model)  # a mistake in it is told before a server is started
     os.environ.update(NO_TELEMETRY | ({} if verbose else QUIET))
     if find_spec("prefect") is None:
         raise MissingExtra("running a flow", "flows")

@@ -45,3 +45,15 @@ HITS = Table(
         "span": pl.String(),
     },
 )
+
+LEFT = Table(
+    name="left",
+    version=1,
+    columns={
+        "row": pl.Int64(),
+        "code": pl.String(),
+        "detail": pl.String(),
+        "twin": pl.Int64(),  # the row that it is a copy of; null where it is none
+        "similarity": pl.Float64(),
+    },
+)

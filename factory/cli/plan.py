@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import click
 
 from factory.cli.console import emit, say, say_table
-from factory.cli.options import json_option, model_option, set_option, teacher_option
+from factory.cli.curation import plan_curation
+from factory.cli.options import json_option, model_option, out_option, set_option, teacher_option
 from factory.cli.trial import attempt, trial_sources
+from factory.curate.job import CurateFile
 from factory.jobs.engine import default_workers
 from factory.jobs.estimate import SAMPLED, Estimate, estimate
-from factory.jobs.model import Job, JobFile, load_job
+from factory.jobs.kinds import load_any_job
+from factory.jobs.model import Job, JobFile
 from factory.jobs.plan import SHARD_ROWS, Quota, apportion, quotas
 from factory.recipes.recipe import Sources
 
@@ -49,13 +53,20 @@ class Rate:
 @set_option
 @teacher_option
 @model_option
+@out_option
 @json_option
-def plan(job: str, overrides: tuple[str, ...], teacher: str | None, model: str | None, as_json: bool) -> None:
+def plan(  # noqa: PLR0913 - a command line has as many options as it has
+    job: str, overrides: tuple[str, ...], teacher: str | None, model: str | None, out: Path, as_json: bool
+) -> None:
     """Show how many slots each cell of JOB gets, and about how long a build takes here.
 
-    A small trial in memory measures rate and yield; nothing is written.
+    A small trial in memory measures rate and yield; nothing is written. Of a job that curates, the trial shows what
+    would become of the first rows of each source.
     """
-    file = load_job(job, overrides, teacher, model)
+    file = load_any_job(job, overrides, teacher, model)
+    if isinstance(file, CurateFile):
+        plan_curation(file, out, as_json=as_json)
+        return
     planned = quotas(file.job)
     with trial_sources(file) as sources:
         rates = [

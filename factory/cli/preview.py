@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import click
 import polars as pl
 
 from factory.cli.console import say
-from factory.cli.options import set_option
+from factory.cli.curation import preview_curation
+from factory.cli.options import out_option, set_option
 from factory.cli.trial import attempt, cells_of, trial_sources
+from factory.curate.job import CurateFile
 from factory.errors import QuotaUnmet
 from factory.jobs.estimate import sampled
-from factory.jobs.model import Job, load_job
+from factory.jobs.kinds import load_any_job
+from factory.jobs.model import Job
 from factory.jobs.talk import request_of
 from factory.recipes.recipe import Sources
 from factory.teacher.model import SamplingSpec
@@ -24,13 +28,18 @@ TURNS = 10
 @click.argument("job")
 @click.option("-n", "count", type=click.IntRange(1, 1000), default=3, show_default=True, help="Rows of each recipe.")
 @set_option
-def preview(job: str, count: int, overrides: tuple[str, ...]) -> None:
+@out_option
+def preview(job: str, count: int, overrides: tuple[str, ...], out: Path) -> None:
     """Show a few rows of each recipe of JOB, levels evenly spread: the prompt, the solver's steps, the gold answer.
 
     Nothing is written. The rows pass the same gate as those of a release, but they are other rows. Of a recipe that
-    talks to a teacher it shows what would be asked first; nobody is asked.
+    talks to a teacher it shows what would be asked first; nobody is asked. Of a job that curates it shows the first
+    rows of each source, and what would become of them.
     """
-    file = load_job(job, overrides)
+    file = load_any_job(job, overrides)
+    if isinstance(file, CurateFile):
+        preview_curation(file, out, count)
+        return
     with trial_sources(file) as sources:
         for entry in range(len(file.job.recipes)):
             if file.job.asks(entry):

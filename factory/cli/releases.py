@@ -12,7 +12,7 @@ import click
 from factory.cli.console import clean, emit, say
 from factory.cli.options import json_option, out_option
 from factory.errors import UserError
-from factory.release.reference import find_release
+from factory.release.reference import find_release, is_curated, main_config
 
 SHOWN = 10
 
@@ -44,23 +44,24 @@ def _render(text: str) -> None:
 @click.command()
 @click.argument("ref")
 @click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
-@click.option("--config", default="sft", show_default=True, help="Config of the release, such as sft, rl, lineage.")
+@click.option("--config", help="Config of the release, such as sft, rl, lineage; default: its first of rows.")
 @click.option("--split", default="train", show_default=True, help="Split of the config.")
 @out_option
 @json_option
-def rows(ref: str, count: int, config: str, split: str, out: Path, as_json: bool) -> None:
+def rows(ref: str, count: int, config: str | None, split: str, out: Path, as_json: bool) -> None:
     """Show the first rows of a release. REF is its folder, or NAME[@VERSION]; --json prints JSON lines."""
     from factory.cli.reading import collect, scan
 
     folder = find_release(ref, out)
+    config = config or main_config(folder)
     for row in collect(scan(folder, config, split).head(count), folder).iter_rows(named=True):
         if as_json:
             emit(row)
         else:
-            _show(row)
+            show(row)
 
 
-def _show(row: dict[str, Any]) -> None:
+def show(row: dict[str, Any]) -> None:
     """Write a row for a person: short values as `key: value`, chat turns and long texts as blocks."""
     for key, value in row.items():
         if isinstance(value, list) and value and isinstance(value[0], dict) and "content" in value[0]:
@@ -84,9 +85,10 @@ def verify(ctx: click.Context, ref: str, out: Path, as_json: bool) -> None:
     REF is the release's folder, or NAME[@VERSION].
     """
     from factory.release.verify import verify_release
+    from factory.release.verify_curated import verify_curated
 
     folder = find_release(ref, out)
-    report = verify_release(folder)
+    report = verify_curated(folder) if is_curated(folder) else verify_release(folder)
     if as_json:
         emit({"release": str(folder), "ok": not report.problems, **asdict(report)})
     else:

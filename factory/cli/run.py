@@ -15,9 +15,8 @@ import click
 from factory.cli.console import emit, say
 from factory.cli.options import json_option, model_option, out_option, set_option, teacher_option
 from factory.cli.progress import watching
-from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
-from factory.jobs.model import load_job
+from factory.jobs.kinds import load_any_job, run_job
 from factory.jobs.record import Built
 from factory.jobs.report import Report
 from factory.release.folder import load_line
@@ -48,9 +47,9 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
 
     Run it again to resume: what is finished is not made twice.
     """
-    file = load_job(job, overrides, teacher, model)
+    file = load_any_job(job, overrides, teacher, model)
     with stoppable(), watching(quiet=as_json) as watcher, InProcess(workers) as engine:
-        built = run_build(file, out, engine, Report(watcher))
+        built = run_job(file, out, engine, Report(watcher))
     if as_json:
         emit(built.as_json())
     else:
@@ -58,6 +57,11 @@ def run(  # noqa: PLR0913 - a command line has as many options as it has
 
 
 def _sum_up(built: Built) -> None:
+    if built.curation:
+        from factory.curate.funnel import summary_lines
+
+        for line in (*summary_lines(built.curation), ""):
+            say(line)
     cached = all(stage["cached"] for stage in built.stages)
     took = "everything was there already" if cached else f"{built.rows / built.seconds:,.0f} rows/s"
     say(f"release  {built.release}")

@@ -13,13 +13,15 @@ import polars as pl
 from factory.cli.console import say
 from factory.cli.options import out_option
 from factory.cli.reading import collect, scan, splits_of
+from factory.cli.releases import show
 from factory.errors import UserError
 from factory.gates.reply import WHOLE_REPLY
 from factory.release.folder import MANIFEST
-from factory.release.reference import all_releases, find_release, read_facts
+from factory.release.reference import all_releases, data_configs, find_release, is_curated, read_facts
 
 SHORTEST = 6
 SHOWN = 5
+COPIES = ("exact", "minhash", "semantic")
 
 
 @click.command()
@@ -37,6 +39,9 @@ def why(id_: str, release: str | None, out: Path) -> None:
         raise UserError(f"there is no release in {out / 'releases'}; build one with `factory run`")
     folder, full = _find(id_, folders)
     say(f"id        {full}\nrelease   {folder}")
+    if is_curated(folder):
+        _show_curated(folder, full)
+        return
     row = _first(folder, "lineage", full)
     if row is not None:
         _show_accepted(folder, row)
@@ -73,9 +78,8 @@ def _frames(folder: Path, config: str) -> Iterator[pl.LazyFrame]:
 
 
 def _ids(folder: Path, wanted: pl.Expr) -> set[str]:
-    frames = [
-        frame.filter(wanted).select("id") for config in ("lineage", "rejects") for frame in _frames(folder, config)
-    ]
+    homes = data_configs(folder) if is_curated(folder) else ("lineage",)
+    frames = [frame.filter(wanted).select("id") for config in (*homes, "rejects") for frame in _frames(folder, config)]
     return set(collect(pl.concat(frames), folder)["id"]) if frames else set()
 
 
@@ -149,9 +153,42 @@ def tree_lines(tree: dict[str, Any], depth: int = 0) -> Iterator[str]:
         yield from tree_lines(arg, depth + 1)
 
 
-def _show_reject(folder: Path, reject: dict[str, Any]) -> None:
+def _show_curated(folder: Path, id_: str) -> None:
+    """Write what a curation decided about a row; of a copy, what it is a copy of, until a row that stayed."""
+    kept = _kept(folder, id_)
+    if kept is not None:
+        say("stayed")
+        show(kept)
+    twin: str | None = id_
+    while kept is None and twin is not None:
+        rejects = _rows(folder, "rejects", pl.col("id") == twin)
+        if not rejects:
+            say(f"twin      {twin}")
+            return
+        for reject in rejects:
+            say(_rejected(reject))
+        following = next((reject["twin"] for reject in rejects if reject["stage"] in COPIES), None)
+        kept = _kept(folder, following) if following else None
+        if kept is not None:
+            say(f"twin      {following}, which stayed:")
+            show(kept)
+        elif following:
+            say(f"twin      {following}, which left itself:")
+        twin = following
+
+
+def _kept(folder: Path, id_: str) -> dict[str, Any] | None:
+    found = (_first(folder, config, id_) for config in data_configs(folder))
+    return next((row for row in found if row is not None), None)
+
+
+def _rejected(reject: Mapping[str, Any]) -> str:
     detail = f": {reject['detail']}" if reject.get("detail") else ""
-    say(f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold{detail}")
+    return f"rejected  by {reject['stage']}: '{reject['reason']}' does not hold{detail}"
+
+
+def _show_reject(folder: Path, reject: dict[str, Any]) -> None:
+    say(_rejected(reject))
     twin = reject["twin"]
     if twin is None:
         return

@@ -9,29 +9,23 @@ import numpy as np
 import polars as pl
 
 from factory.artifacts.stage import Stage
+from factory.dedupe.shingles import Shingling, shingles
+from factory.dedupe.signatures import is_empty, sign
 from schemas.release import POOL, SIMILARITY
-
-WORDS = 5
-PERMUTATIONS = 128
-SEED = 42
-
-
-def shingles(text: str) -> list[str]:
-    """Return the distinct 5-word shingles of a text, white space and case folded; the whole text if it is shorter."""
-    words = text.lower().split()
-    return sorted({" ".join(words[i : i + WORDS]) for i in range(max(1, len(words) - WORDS + 1))})
 
 
 def nearest_rows(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
-    """Return each row's nearest other row in the pool and their estimated Jaccard similarity."""
-    import rensa
+    """Return each row's nearest other row in the pool and their estimated Jaccard similarity.
 
-    texts = [shingles(t) for t in frame["prompt"].to_list()]
-    signatures = np.array(rensa.RMinHash.digests_from_token_sets(texts, PERMUTATIONS, SEED), dtype=np.uint32)
+    A prompt without a shingle is like no other.
+    """
+    signatures = sign(*shingles(frame["prompt"], Shingling()))
+    empty = is_empty(signatures)
     best = np.zeros(frame.height, dtype=np.int64)
     value = np.zeros(frame.height)
     for i, signature in enumerate(signatures):
         same = (signatures == signature).mean(axis=1)
+        same[empty] = 0.0
         same[i] = -1.0
         best[i] = int(same.argmax())
         value[i] = max(0.0, float(same[best[i]]))
@@ -39,7 +33,7 @@ def nearest_rows(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame
     return pl.DataFrame({"id": ids, "twin": ids.gather(best), "similarity": value})
 
 
-NEAREST = Stage("similarity", 1, POOL, SIMILARITY, nearest_rows)
+NEAREST = Stage("similarity", 2, POOL, SIMILARITY, nearest_rows)
 
 
 def summary(similarity: pl.Series) -> dict[str, float]:

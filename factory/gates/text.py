@@ -6,9 +6,11 @@ rule errs towards letting a row pass: tests/data/replies/text-rules.yaml holds t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import polars as pl
 
 from factory.gates import text_patterns as say
@@ -25,12 +27,24 @@ LETTERS = 20
 BEGINNING = 400  # characters, by which a script is told
 
 
+class Rule(Protocol):
+    """What is needed of a rule to judge rows by it; TextRule says what each part means."""
+
+    @property
+    def holds(self) -> pl.Expr: ...  # noqa: D102
+    @property
+    def shown(self) -> pl.Expr: ...  # noqa: D102
+    @property
+    def doubt(self) -> pl.Expr | None: ...  # noqa: D102
+
+
 @dataclass(frozen=True, slots=True)
 class TextRule:
     """A rule: what it is about, what holds of a pair that keeps it, what to show of one that does not.
 
-    `holds` (Boolean, never null) and `shown` (String) read the columns `prompt` and `response`; `fails` is a (prompt,
-    response) that breaks this rule and no other.
+    `holds` (Boolean, never null) and `shown` (String) read the columns of `read`; `fails` is a (prompt, response) that
+    breaks this rule and no other. `doubt`, where there is one, is cheap and true of every pair that breaks the rule, so
+    that `holds` is worked out for the doubtful pairs alone.
     """
 
     name: str
@@ -38,11 +52,15 @@ class TextRule:
     holds: pl.Expr
     shown: pl.Expr
     fails: tuple[str, str]
+    doubt: pl.Expr | None = None
 
 
 PROMPT = pl.col("prompt").fill_null("").str.strip_chars()
 RESPONSE = pl.col("response").fill_null("").str.strip_chars()
-PROSE = RESPONSE.str.replace_all(say.FENCED, "\n").str.replace_all(say.CODE, " ")
+# Of these many rules have need: `read` works each out once.
+PROSE, PROMPT_PROSE, LAST, PLAIN, RUNNING = (
+    pl.col(name) for name in ("prose", "prompt_prose", "last", "plain", "running")
+)
 WORDS = RESPONSE.str.slice(0, 600).str.count_matches(say.WORDS)  # only a few are counted
 
 
@@ -62,8 +80,20 @@ def _size(text: pl.Expr) -> pl.Expr:
     return text.str.len_chars().cast(pl.String) + " characters"
 
 
-def _last(text: pl.Expr) -> pl.Expr:
-    return text.str.split("\n").list.last().fill_null("")
+def _without_code(text: pl.Expr) -> pl.Expr:
+    return text.str.replace_all(say.FENCED, "\n").str.replace_all(say.CODE, " ")
+
+
+def read(pairs: pl.LazyFrame) -> pl.LazyFrame:
+    """Return (prompt, response) with what the rules read of them: stripped texts, prose without code, the last line."""
+    stripped = pairs.with_columns(prompt=PROMPT, response=RESPONSE)
+    parts = stripped.with_columns(
+        prose=_without_code(pl.col("response")),
+        prompt_prose=_without_code(pl.col("prompt")),
+        last=pl.col("response").str.extract(r"([^\n]*)\z", 1).fill_null(""),
+    )
+    running = PROSE.str.replace_all(say.MATHS, " ").str.to_lowercase()
+    return parts.with_columns(plain=LAST.str.replace_all(say.EMPHASIS, ""), running=running)
 
 
 def _end(text: pl.Expr) -> pl.Expr:
@@ -72,8 +102,6 @@ def _end(text: pl.Expr) -> pl.Expr:
 
 # -------------------------------------------------------------------------------------------------------- is it whole
 
-LAST = _last(RESPONSE)
-PLAIN = LAST.str.replace_all(say.EMPHASIS, "")
 ENDING = RESPONSE.str.slice(-400)
 LINES = RESPONSE.str.count_matches("\n")
 OPEN_FENCE = (RESPONSE.str.count_matches(r"(?m)^\s*```") % 2) == 1
@@ -98,11 +126,15 @@ UNCLOSED_ITEM = (
     & (PROSE.str.count_matches(say.CLOSED_ITEM) == PROSE.str.count_matches(say.ANY_ITEM) - 1)
 )
 DANGLING = (LINES > 0) & (_has(ENDING, say.EMPTY_ITEM) | _has(ENDING, say.HEADING))
+MAY_BE_CUT = (
+    RESPONSE.str.contains_any(["```", r"\begin{", r"\end{", r"\["])
+    | _has(RESPONSE, r"[\p{L},:;(\[{–—*_-]\z")
+    | _has(LAST, r"^\s*(?:#|[-*+•]\z|\d{1,3}[.)]\z)")
+)
 COMPLETE = ~(OPEN_FENCE | OPEN_MATHS | BROKEN_OFF | UNCLOSED_PROSE | UNCLOSED_ITEM | DANGLING)
 
 # ------------------------------------------------------------------------------------------------------- repetition
 
-RUNNING = PROSE.str.replace_all(say.MATHS, " ").str.to_lowercase()
 THREE = r"[^\s\d|=]+[ \t]+[^\s\d|=]+[ \t]+[^\s\d|=]+"
 THREES = RUNNING.str.extract_all(THREE)  # side by side: every third group of all, which is enough to tell
 
@@ -123,6 +155,7 @@ def _varied() -> pl.Expr:
 SENTENCES = RUNNING.str.extract_all(rf"[^\n.!?。！？]{{{LINE},}}").list.eval(pl.element().str.strip_chars(" -*•\t>"))
 TOP_SENTENCE = SENTENCES.list.agg(pl.element().unique_counts().max()).fill_null(0)
 NOT_REPETITIVE = _varied() & (TOP_SENTENCE < LINE_TIMES)
+MAY_REPEAT = RUNNING.str.len_bytes() >= min(TRIGRAMS * 5, LINE_TIMES * LINE)
 
 # -------------------------------------------------------------------------------------- shirking, echo, language
 
@@ -147,6 +180,11 @@ def _letters(text: pl.Expr) -> list[pl.Expr]:
     return [latin, *(text.str.count_matches(f"[{script}]") for script in say.SCRIPTS)]
 
 
+MAY_DIFFER = _has(PROMPT.str.slice(0, BEGINNING), say.BEYOND_LATIN) | _has(
+    RESPONSE.str.slice(0, BEGINNING), say.BEYOND_LATIN
+)
+
+
 def _in_other_script() -> pl.Expr:
     counts = pl.concat_list(_letters(PROMPT.str.slice(0, BEGINNING)) + _letters(RESPONSE.str.slice(0, BEGINNING)))
     asked, said = pl.element().head(len(say.SCRIPTS) + 1), pl.element().tail(len(say.SCRIPTS) + 1)
@@ -168,7 +206,6 @@ RESIDUE = (
     | (_has(PROSE, say.COUNTED) & ~_has(PROMPT, say.COUNT_ASKED))
     | (_has(PROSE, say.REVISED) & ~_has(PROMPT, say.REVISION_ASKED))
 )
-PROMPT_PROSE = PROMPT.str.replace_all(say.FENCED, "\n").str.replace_all(say.CODE, " ")
 PROMPT_JSON = r'(?i)\A\s*\{\s*"(?:\w+_)?(?:instruction|query|prompt)"\s*:'
 ASKED = "What is the capital of France, and what is it known for?"
 ESSAY = "Write a persuasive essay about why cities should plant more trees."
@@ -236,6 +273,7 @@ _RULES = (
         COMPLETE,
         _end(RESPONSE),
         (ASKED, "The capital of France is Paris. It is known for the Louvre, the"),
+        MAY_BE_CUT,
     ),
     TextRule(
         "not_repetitive",
@@ -243,6 +281,7 @@ _RULES = (
         NOT_REPETITIVE,
         _end(RESPONSE),
         (ASKED, "Paris is known for the Louvre and its art. " * 12),
+        MAY_REPEAT,
     ),
     TextRule(
         "no_shirking",
@@ -250,6 +289,7 @@ _RULES = (
         ~SHIRKED,
         WORDS.cast(pl.String) + " words",
         (ESSAY, "Trees are good because they give shade."),
+        WORDS < FEW,
     ),
     TextRule(
         "no_placeholder",
@@ -264,6 +304,7 @@ _RULES = (
         ~_in_other_script(),
         pl.lit("mostly in another script than the prompt"),
         (ASKED, "Париж, столица Франции, известен Лувром."),
+        MAY_DIFFER,
     ),
 )
 RULES: Mapping[str, TextRule] = {rule.name: rule for rule in _RULES}
@@ -278,16 +319,47 @@ def faults(frame: pl.DataFrame) -> pl.Series:
 
     A null is an empty text. Details are worked out for the rows that break a rule only.
     """
-    pairs = frame.select(pl.col("prompt", "response").cast(pl.String))
-    kept = _all_of(pairs, {name: rule.holds for name, rule in RULES.items()})
+    pairs = evaluate(read(frame.lazy().select(pl.col("prompt", "response").cast(pl.String))))
+    return in_places(find_broken(pairs, RULES), frame.height, FAULTS)
+
+
+def in_places(found: Mapping[int, Sequence[Mapping[str, str | None]]], height: int, dtype: pl.DataType) -> pl.Series:
+    """Return what was found at some places as a series of lists, empty elsewhere."""
+    which = np.zeros(height, dtype=np.int64)
+    which[list(found)] = np.arange(1, len(found) + 1)
+    return pl.Series("faults", [[], *found.values()], dtype=dtype).gather(which)
+
+
+def find_broken(texts: pl.DataFrame, rules: Mapping[str, Rule]) -> dict[int, list[dict[str, str]]]:
+    """Return by place, for the rows of what `read` gave that break a rule, each such rule and what was found."""
+    if not rules:
+        return {}
+    kept = keep(texts, rules)
     bad = ~kept.select(pl.all_horizontal(pl.all())).to_series()
-    found: list[list[dict[str, str]]] = [[] for _ in range(frame.height)]
-    if bad.any():
-        wrong = _all_of(pairs.filter(bad), {name: rule.shown.fill_null("") for name, rule in RULES.items()})
-        rows = zip(bad.arg_true(), kept.filter(bad).iter_rows(named=True), wrong.iter_rows(named=True), strict=True)
-        for place, holds, shown in rows:
-            found[place] = [{"code": name, "detail": shown[name]} for name in RULES if not holds[name]]
-    return pl.Series("faults", found, dtype=FAULTS)
+    if not bad.any():
+        return {}
+    shown = [rule.shown.fill_null("").alias(name) for name, rule in rules.items()]
+    wrong = evaluate(texts.filter(bad).lazy().select(shown))
+    rows = zip(bad.arg_true().to_list(), kept.filter(bad).rows(), wrong.iter_rows(), strict=True)
+    return {
+        place: [
+            {"code": name, "detail": detail} for name, held, detail in zip(rules, holds, said, strict=True) if not held
+        ]
+        for place, holds, said in rows
+    }
+
+
+def keep(texts: pl.DataFrame, rules: Mapping[str, Rule]) -> pl.DataFrame:
+    """Return a Boolean column for each rule: does it hold of each row of what `read` gave."""
+    first = {name: rule.holds if rule.doubt is None else ~rule.doubt for name, rule in rules.items()}
+    held = evaluate(texts.lazy().select([expression.alias(name) for name, expression in first.items()]))
+    looked = []
+    for name, rule in rules.items():
+        if rule.doubt is not None and not held[name].all():
+            doubtful = held[name].not_().arg_true()
+            again = evaluate(texts[doubtful].lazy().select(rule.holds.alias(name))).to_series()
+            looked.append(held[name].scatter(doubtful, again))
+    return held.with_columns(looked)
 
 
 def first_fault(prompt: str, response: str) -> tuple[str, str] | None:
@@ -301,13 +373,12 @@ def prompt_fault(prompt: str) -> tuple[str, str] | None:
 
 
 def _first_of(names: Iterable[str], prompt: str, response: str) -> tuple[str, str] | None:
-    pair = pl.DataFrame({"prompt": [prompt], "response": [response]})
+    pair = evaluate(read(pl.LazyFrame({"prompt": [prompt], "response": [response]})))
     rules = (RULES[name] for name in names)
     broken = next((rule for rule in rules if not pair.select(rule.holds).item()), None)
     return (broken.name, pair.select(broken.shown).item() or "") if broken else None
 
 
-def _all_of(pairs: pl.DataFrame, wanted: Mapping[str, pl.Expr]) -> pl.DataFrame:
-    """Return a column for each expression; without the search for common parts, which makes it ten times slower."""
-    columns = [expression.alias(name) for name, expression in wanted.items()]
-    return pairs.lazy().select(columns).collect(optimizations=pl.QueryOptFlags.none())
+def evaluate(frame: pl.LazyFrame) -> pl.DataFrame:
+    """Return the frame, worked out without the search for common parts, which makes many rules ten times slower."""
+    return frame.collect(optimizations=pl.QueryOptFlags.none())

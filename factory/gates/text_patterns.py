@@ -193,6 +193,7 @@ SCRIPTS = (
     "ऀ-ॿ",  # Devanagari
     "ก-๛",  # Thai
 )
+BEYOND_LATIN = r"[\x{370}-\x{1dff}\x{1f00}-\x{1fff}\x{2e80}-\x{10ffff}]"  # holds every letter of SCRIPTS
 LANGUAGE_ASKED = (
     r"(?i)transl|transliter|übersetz|traduc|traduz|tradui|перев[её]|翻[译譯訳]|번역|ترجم"
     r"|\b(?:chinese|mandarin|japanese|korean|russian|ukrainian|bulgarian|greek|arabic|persian|farsi|hebrew|hindi|thai"

@@ -21,7 +21,7 @@ ENDINGS = {Waiting: "waiting", BudgetSpent: "budget spent", QuotaUnmet: "stalled
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """What a build left behind."""
+    """What a run left behind."""
 
     release: Path
     name: str
@@ -32,6 +32,7 @@ class Built:
     stages: list[dict[str, Any]]
     teacher: dict[str, Any] | None = None  # requests, tokens and money: planned, and paid in this run
     judging: dict[str, Any] | None = None  # how the judges did on gold rows, and how that moved since the last run
+    curation: dict[str, Any] | None = None  # the figures of a curation, as its manifest has them
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -43,7 +44,7 @@ class Built:
             "ending": self.ending,
             "seconds": round(self.seconds, 3),
             "stages": self.stages,
-        } | {name: told for name in ("teacher", "judging") if (told := getattr(self, name))}
+        } | {name: told for name in ("teacher", "judging", "curation") if (told := getattr(self, name))}
 
 
 def record_end(  # noqa: PLR0913 - what a record says

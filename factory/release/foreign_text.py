@@ -10,11 +10,15 @@ from factory.release.markdown import fence
 
 # Marks that are not seen but move, hide or join what is: all format characters but the two joiners, which scripts and
 # emoji need, C0 and C1 but tab and line feed, and the separators that some readers take for line ends.
-_FORMAT = "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+_FORMAT = (
+    "\u00ad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+)
 _PLANES = "\ufff9-\ufffb\U000110bd\U000110cd\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
 UNSEEN = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff{_FORMAT}{_PLANES}]")
 JOINERS = re.compile("(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])|[\u200c\u200d](?=[\u200c\u200d])")
-MARKUP = re.compile(r"[\\`*_{}\[\]()<>#+\-.!|~$&^=:@/\"']")
+# Of what works inside a line: code, emphasis, links, HTML, entities, formulas, strike-through, the border of a cell. An
+# underscore inside a word is none of it.
+MARKUP = re.compile(r"[\\`*\[\]<>|~$&]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|(?<=:)/(?=/)")
 PLAIN_NAME = re.compile(r"[A-Za-z0-9](?:[\w.:/@+\- ]*[\w@+])?", re.ASCII)
 COMBINING = 4  # marks on one letter that a script may need; a pile of more runs over other lines
 
@@ -22,8 +26,7 @@ COMBINING = 4  # marks on one letter that a script may need; a pile of more runs
 def visible(text: str) -> str:
     """Return a text whose unseen marks are shown by their code points; line ends are line feeds."""
     plain = text.replace("\r\n", "\n").replace("\r", "\n")
-    plain = _unpiled(JOINERS.sub(_code_point, UNSEEN.sub(_code_point, plain)))
-    return plain
+    return _unpiled(JOINERS.sub(_code_point, UNSEEN.sub(_code_point, plain)))
 
 
 def _code_point(found: re.Match[str]) -> str:
@@ -42,7 +45,7 @@ def _unpiled(text: str) -> str:
 
 
 def cell(text: str) -> str:
-    """Return a text as one line of Markdown that shows it and nothing else: no markup, no link, no HTML, no cell's end."""
+    """Return a text as one line of Markdown that shows it and does nothing: no markup, link, HTML, end of a cell."""
     return MARKUP.sub(lambda found: f"&#{ord(found[0])};", " ".join(visible(text).split()))
 
 

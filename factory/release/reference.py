@@ -53,6 +53,11 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 def read_config(folder: Path, config: str, split: str) -> pl.DataFrame:
     """Return the rows of one config and split; UserError names the ones there are."""
+    return pl.concat([pl.read_parquet(p) for p in config_files(folder, config, split)])
+
+
+def config_files(folder: Path, config: str, split: str) -> list[Path]:
+    """Return the Parquet files of one config and split, in order; UserError names the ones there are."""
     configs = read_facts(folder).get("configs", {})
     if config not in configs:
         raise UserError(f"{folder} has no config '{config}'{nearest(config, configs)}")
@@ -61,4 +66,23 @@ def read_config(folder: Path, config: str, split: str) -> pl.DataFrame:
     parts = sorted((folder / config).glob(f"{split}-*-of-*.parquet"))
     if not parts:
         raise UserError(f"{folder}: the files of config '{config}', split '{split}' are gone; pull or build it again")
-    return pl.concat([pl.read_parquet(p) for p in parts])
+    return parts
+
+
+def is_curated(folder: Path) -> bool:
+    """Return whether a release is of a job of kind curate."""
+    return read_facts(folder).get("kind") == "curate"
+
+
+CURATED_TABLES = ("rejects", "hits", "triage", "corrupted")
+
+
+def data_configs(folder: Path) -> list[str]:
+    """Return the configs of a curated release that hold the rows which stayed."""
+    configs = read_facts(folder).get("configs")
+    return [name for name in configs if name not in CURATED_TABLES] if isinstance(configs, dict) else []
+
+
+def main_config(folder: Path) -> str:
+    """Return the config that holds the rows themselves: sft, or the first of a curated release."""
+    return next(iter(data_configs(folder)), "rows") if is_curated(folder) else "sft"

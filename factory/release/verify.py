@@ -89,7 +89,7 @@ def verify_release(folder: Path, progress: Progress | None = None) -> VerifyRepo
     """
     start, found, seen = time.perf_counter(), Findings(), Seen()
     manifest, facts = read_manifest(folder), read_facts(folder)
-    _check_sums(folder, manifest, found)
+    check_sums(folder, manifest, found)
     files, unknown = data_files(folder, manifest.files)
     for path in unknown:
         found.problem(f"contract: {path!r} is no file of a release")
@@ -106,7 +106,8 @@ def verify_release(folder: Path, progress: Progress | None = None) -> VerifyRepo
     return VerifyReport(seen.rows, found.told(), dict(found.checks), time.perf_counter() - start)
 
 
-def _check_sums(folder: Path, manifest: Manifest, found: Findings) -> None:
+def check_sums(folder: Path, manifest: Manifest, found: Findings) -> None:
+    """Find every file that is not as the manifest says."""
     try:
         verify(folder, manifest, "Fetch it again")
         found.checks["checksums"] = len(manifest.files)
@@ -170,7 +171,7 @@ def _check_schema(where: str, wanted: Mapping[str, Any], there: Mapping[str, pl.
 
 def _check_counts(files: Files, facts: Mapping[str, Any], found: Findings) -> None:
     counts = {place: rows_of(paths) for place, paths in files.items()}
-    claims = _claims(facts.get("configs"))
+    claims = claims_of(facts.get("configs"))
     counts["", "rows"] = sum(n for (config, _), n in counts.items() if config == "lineage")
     claims["", "rows"] = facts.get("rows")
     for config, split in sorted(counts.keys() | claims.keys()):
@@ -181,7 +182,7 @@ def _check_counts(files: Files, facts: Mapping[str, Any], found: Findings) -> No
             found.problem(f"row_count: {config}/{split} has {have} rows, the manifest says {claimed}")
 
 
-def _claims(told: object) -> dict[tuple[str, str], Any]:
+def claims_of(told: object) -> dict[tuple[str, str], Any]:
     """Return what a manifest says of the rows of each config and split, whatever it is."""
     tables = told.items() if isinstance(told, dict) else ()
     return {(c, s): n for c, splits in tables if isinstance(splits, dict) for s, n in splits.items()}

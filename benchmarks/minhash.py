@@ -69,7 +69,8 @@ def write(corpus: pl.DataFrame, gone: pl.Series, out: Path, began: float, copies
     kept = np.ones(corpus.height, dtype=np.bool_)
     kept[gone.to_numpy()] = False
     corpus.filter(pl.Series(kept)).write_parquet(out, compression="zstd", compression_level=1, statistics=False)
-    return Found(frozenset(np.flatnonzero(kept).tolist()), time.perf_counter() - began, copies)
+    seconds = time.perf_counter() - began
+    return Found(frozenset(np.flatnonzero(kept).tolist()), seconds, copies)
 
 
 def as_rows(part: pl.DataFrame, first: int) -> pl.DataFrame:

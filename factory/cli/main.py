@@ -29,6 +29,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "prompts": ("factory.cli.prompts:prompts", "List and show what is said to a teacher."),
     "teacher": ("factory.cli.teacher:teacher", "Check a teacher model; install vLLM."),
     "student": ("factory.cli.student:student", "Examine a student model."),
+    "decontaminate": ("factory.cli.decontaminate:decontaminate", "Hold rows against benchmarks; test what is caught."),
+    "index": ("factory.cli.index:index", "Earlier releases: index them, hold rows against them."),
     "cache": ("factory.cli.cache:cache", "Look at the stored replies of teachers, move or prune them."),
 }
 

@@ -154,7 +154,7 @@ def _semantic(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:
 def _caps(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:
     spec = job.caps
     assert spec is not None
-    columns = ["id", "row", "source", "template", "signature", "instruction", "answer"]
+    columns = ["id", "row", "source", "template", "signature", *(("instruction", "answer") if spec.derive else ())]
     labels = pl.concat([labelled(shard.read(columns), spec) for shard in pool.rows])
     over = over_caps(labels, spec, order, pool.alive)
     none = {"twin": pl.lit(None, pl.Int64), "similarity": pl.lit(None, pl.Float64)}

@@ -10,11 +10,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from factory.curate.corrupt import CorruptSpec
 from factory.curate.sources import RowSource
+from factory.dedupe.against import AgainstSpec
 from factory.dedupe.caps import CapsSpec
 from factory.dedupe.near import MinHashSpec
 from factory.dedupe.normal import ExactSpec
 from factory.dedupe.semantic import SemanticSpec
-from factory.errors import UserError
+from factory.errors import UserError, nearest
 from factory.gates.decontaminate import DecontaminateSpec
 from factory.gates.difficulty import DifficultySpec
 from factory.gates.filters import FiltersSpec
@@ -37,17 +38,6 @@ class DedupeSpec(Strict):
         default="greedy",
         description="Of minhash: greedy drops a row only for a kept one; components also for a copy's copy.",
     )
-
-
-class AgainstSpec(Strict):
-    """Earlier releases that no row may repeat."""
-
-    releases: list[str] = Field(default=["all"], description="NAME@VERSION of the index, or all.")
-    index: str | None = Field(default=None, description="Folder of the index; default: index in the outputs folder.")
-    threshold: float | None = Field(
-        default=None, gt=0, le=1, description="Jaccard from which a row repeats an earlier one; default: the index's."
-    )
-    cosine: float = Field(default=0.9, gt=0, le=1, description="Cosine, where the index has embeddings.")
 
 
 class HeldoutSpec(Strict):
@@ -86,6 +76,14 @@ class CurateJob(Strict):
         if taken := next((name for name in names if name in CURATED_TABLES), None):
             raise ValueError(f"a source cannot be called '{taken}', as a table of every release is; give it a `name`")
         return sources
+
+    @model_validator(mode="after")
+    def _known_domains(self) -> CurateJob:
+        names = [source.label for source in self.sources]
+        domains = self.difficulty.guru.domains if self.difficulty and self.difficulty.guru else {}
+        if strange := next((name for name in domains if name not in names), None):
+            raise ValueError(f"difficulty.guru.domains speaks of a source '{strange}'{nearest(strange, names)}")
+        return self
 
     @model_validator(mode="after")
     def _order(self) -> CurateJob:

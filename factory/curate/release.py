@@ -180,8 +180,10 @@ def _tables(
     tables = {"rejects": _rejects(curated, lines), "corrupted": spoilt}
     if met := [made.read() for name in ("hits", "repeats") for made in curated.passed.get(name, ())]:
         tables["hits"] = pl.concat(met).sort("row", maintain_order=True)
-    if curated.file.job.difficulty:
-        tables["triage"] = triage(pl.concat([shard.read() for shard in curated.shards]))
+    if spec := curated.file.job.difficulty:
+        tables["triage"] = pl.concat([triage(shard.read(), spec) for shard in curated.shards]).sort(
+            "z", "row", descending=[True, False]
+        )
     return {name: {name: write_whole(folder / name, name, t)} for name, t in tables.items() if t.height}
 
 

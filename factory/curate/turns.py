@@ -33,9 +33,10 @@ def turns_of(value: object) -> list[Turn] | None:
 
     A JSON text of such a list (a cell of a CSV file) and a struct of two lists are taken too.
     """
-    for role, text in zip(_SPEAKER, _SAID, strict=True) if isinstance(value, list) else ():
-        if turns := _plain_turns(value, role, text):
-            return turns
+    if isinstance(value, list):
+        for role, text in zip(_SPEAKER, _SAID, strict=True):
+            if turns := _plain_turns(value, role, text):
+                return turns
     messages = _messages(value)
     if messages is None:
         return None

@@ -122,14 +122,6 @@ def _row_field(column: str) -> pa.Field:
 
 def read_signatures(table: pa.Table, permutations: int) -> npt.NDArray[np.uint32]:
     """Return (n, permutations) of a table's column `signature`."""
-    raw = b"".join(chunk.slice(0).to_numpy(zero_copy_only=False).tobytes() for chunk in _plain(table["signature"]))
-    return np.frombuffer(raw, dtype="<u4").reshape(-1, permutations)
-
-
-def _plain(column: pa.ChunkedArray) -> list[pa.Array]:
-    width = column.type.byte_width
-    return [
-        pa.Array.from_buffers(pa.uint8(), len(chunk) * width, [None, chunk.buffers()[1]], offset=chunk.offset * width)
-        for chunk in column.chunks
-        if len(chunk)
-    ]
+    column = table["signature"].combine_chunks()
+    numbers = np.frombuffer(column.buffers()[1], dtype="<u4")
+    return numbers[column.offset * permutations :][: len(column) * permutations].reshape(-1, permutations)

@@ -28,8 +28,8 @@ def lookup(folder: Path, field: str, made: Sketch) -> tuple[tuple[I64, I64], tup
         return (nothing, nothing), (nothing, nothing)
     keys = np.column_stack([made.digests[present], made.keys[present]])
     same, pairs = _merge(pq.ParquetFile(folder / bands_name(field)), keys)
-    first = np.unique(same >> LOW, return_index=True)[1] if (same := np.unique(same)).size else np.empty(0, np.int64)
-    queries, rows = _split(same[first])
+    same = np.sort(same)
+    queries, rows = _split(same[np.unique(same >> LOW, return_index=True)[1]])
     near_queries, near_rows = _split(pairs)
     return (present[queries], rows), (present[near_queries], near_rows)
 
@@ -55,7 +55,7 @@ def _merge(file: pq.ParquetFile, keys: U64) -> tuple[U64, U64]:
         if held > HELD:
             near = [_thinned(near)]
             held = near[0].size
-    return np.concatenate([*same, np.empty(0, np.uint64)]), _thinned(near)[0:]
+    return np.concatenate([*same, np.empty(0, np.uint64)]), _thinned(near)
 
 
 def _columns_in_reach(

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from factory.curate.columns import RowColumns, Taken, Values, choose_columns, rows_from
 from factory.curate.sources import RowSource
 from factory.errors import UserError
-from factory.release.folder import Manifest, read_manifest
+from factory.release.folder import NAME, Manifest, read_manifest
 from factory.release.reference import data_configs, is_curated, read_facts
 from schemas.index import INDEX_TEXTS
 
@@ -41,7 +41,8 @@ class Readable:
 def readable(folder: Path) -> Readable:
     """Return a release as something to read texts from; UserError if it holds none."""
     manifest = read_manifest(folder)
-    configs = data_configs(folder) if is_curated(folder) else [BUILT]
+    found = data_configs(folder) if is_curated(folder) else [BUILT]
+    configs = [name for name in found if NAME.fullmatch(name)]  # no step out of the folder
     paths = [p for c in configs for p in sorted((folder / c).glob("*.parquet")) if WANTED.fullmatch(p.name)]
     if not paths:
         raise UserError(

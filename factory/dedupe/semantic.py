@@ -24,8 +24,8 @@ from factory.artifacts.digest import permutation
 from factory.errors import UserError
 from factory.strict import Strict
 
-FULL_UP_TO = 20_000
-"""Rows up to which all are compared with all kept ones."""
+FULL_UP_TO, LISTS_FROM = 20_000, 1_000
+"""Rows up to which all are compared with all kept ones; rows from which lists can be trained, if they are asked for."""
 BLOCK = 1_024
 CHUNK = 128
 NEAREST = 16
@@ -47,10 +47,12 @@ Mask = npt.NDArray[np.bool_]
 class SemanticSpec(Strict):
     """Copies by meaning, as a job file asks for them."""
 
-    embedder: str = Field("static", description="static, minilm, a folder, or a Hub id (org/name[@revision])")
-    threshold: float = Field(0.9, gt=0, le=1, description="cosine from which a row is a copy of a kept, earlier one")
+    embedder: str = Field(default="minilm", description="static, minilm, a folder, or a Hub id (org/name[@revision])")
+    threshold: float = Field(
+        default=0.87, gt=0, le=1, description="cosine from which a row is a copy of a kept, earlier one"
+    )
     fields: tuple[Literal["instruction", "answer"], ...] = Field(
-        ("instruction",), min_length=1, description="what is compared; several fields as one text"
+        default=("instruction",), min_length=1, description="what is compared; several fields as one text"
     )
 
 
@@ -70,7 +72,7 @@ def semantic_duplicates(
     order = np.argsort(ranks, kind="stable")
     order = order[(alive & (norms > 0) & np.isfinite(norms))[order]]
     pool = _Pool(vectors, norms, order)
-    full = mode == "full" or (mode == "auto" and order.size <= FULL_UP_TO)
+    full = mode == "full" or order.size < (FULL_UP_TO if mode == "auto" else LISTS_FROM)
     twins, cosines = np.full(order.size, -1, np.int64), np.zeros(order.size)
     with ThreadPoolExecutor(os.cpu_count() or 1, initializer=_use_one_thread) as threads:
         index = threads.submit(_full_index if full else _lists_index, pool).result()

@@ -23,6 +23,7 @@ SHINGLE = 3  # words: what containment counts
 COVER = 6  # words: a run of so many that is boilerplate makes its words boilerplate
 OWN_WORDS = 4  # an n-gram must have so many words beside boilerplate
 VARIED = 6  # and so many different ones, all numbers taken for one
+VARIED_WHOLE = 4  # and a whole text so many
 FEWEST_SHINGLES = 2  # telling ones, of a text that is judged by containment
 BITS = 26
 
@@ -89,7 +90,7 @@ class Index:
     frame: pl.DataFrame
     grams: Runs
     n_grams: Places  # by text: telling n-grams
-    whole: Places  # by text: the hash of the whole, as int64 bits; 0 where it is too short
+    whole: Places  # by text: the hash of the whole, as int64 bits; 0 where it says too little
     real: Side
     numberless: Side
     numbers: Places  # by text: how many numbers it has
@@ -101,14 +102,13 @@ class Index:
 
     def watched(self) -> pl.DataFrame:
         """Return by benchmark how many texts there are and how many of them are looked for at each level."""
-        lengths = self.lengths()
         return (
             self.frame.select("against")
             .with_columns(
-                ngram=pl.Series(lengths >= self.settings.shortest),
+                ngram=pl.Series(self.whole != 0),
                 containment=pl.Series(self.real.shingles >= FEWEST_SHINGLES),
                 numbers=pl.Series((self.numberless.shingles >= FEWEST_SHINGLES) & (self.numbers > 0)),
-                too_short=pl.Series(lengths < self.settings.shortest),
+                too_short=pl.Series(self.whole == 0),
             )
             .group_by("against", maintain_order=True)
             .agg(pl.len().alias("texts"), pl.col("ngram", "containment", "numbers", "too_short").sum())
@@ -129,15 +129,17 @@ def build_index(texts: pl.DataFrame, settings: Settings) -> Index:
     covered = _covered(words, settings.boilerplate)
     grams = _telling_grams(words, numberless, covered, settings)
     lengths = np.diff(words.offsets)
-    wholes = np.where(lengths >= settings.shortest, words.runs(words.offsets[:-1], lengths), np.uint64(0))
+    varied = np.bincount(words.rows(np.flatnonzero(spread(numberless, 1)[1])), minlength=frame.height)
+    says_something = (lengths >= settings.shortest) & (varied >= VARIED_WHOLE)
+    wholes = np.where(says_something, words.runs(words.offsets[:-1], lengths), np.uint64(0))
     numbers = np.add.reduceat(np.append(words.flat != numberless.flat, False), words.offsets[:-1], dtype=np.int64)
     return Index(
         frame.select("against", "place", "part"),
         _runs(words, settings.words, grams),
         np.bincount(words.rows(grams), minlength=frame.height),
         wholes.view(np.int64),
-        _side(words, settings, np.ones(frame.height, dtype=np.bool_)),
-        _side(numberless, settings, numbers > 0),
+        _side(words, numberless, settings, np.ones(frame.height, dtype=np.bool_)),
+        _side(numberless, numberless, settings, numbers > 0),
         np.where(lengths > 0, numbers, 0),
         settings,
     )
@@ -206,7 +208,7 @@ def _runs(words: Words, size: int, places: Places) -> Runs:
     return Runs(size, keys, ends, texts, places - words.offsets[texts], packed)
 
 
-def _side(words: Words, settings: Settings, wanted: Flags) -> Side:
+def _side(words: Words, numberless: Words, settings: Settings, wanted: Flags) -> Side:
     """Return one reading of the texts; only those wanted can be found by it."""
     shared, first = spread(words, SHINGLE)
     telling = first & (shared <= settings.boilerplate)
@@ -214,6 +216,8 @@ def _side(words: Words, settings: Settings, wanted: Flags) -> Side:
     known = np.unique(says.grams(SHINGLE)[says.whole(SHINGLE)])
     grams = words.grams(SHINGLE)
     telling[: grams.size] &= ~np.isin(grams, known)
+    same = numberless.flat[1:] == numberless.flat[:-1]
+    telling[: max(0, same.size - 1)] &= ~(same[1:] & same[:-1])  # such as three numbers
     shingles = np.bincount(words.rows(np.flatnonzero(telling)), minlength=words.offsets.size - 1)
     anchors = _anchors(words, wanted)
     found_by = np.bincount(anchors.texts, minlength=wanted.size)

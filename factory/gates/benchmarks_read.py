@@ -91,10 +91,7 @@ def _read_one(source: BenchmarkSource, base: Path) -> pl.DataFrame:
 
 def _columns(source: BenchmarkSource, base: Path) -> list[str]:
     """Return the columns to read: those that were asked for, which must be there, or all that hold text."""
-    there: dict[str, bool] = {}
-    for label, data in file_contents(source.path, base, source.split):
-        for name, has_text in _names(label, data):
-            there[name] = there.get(name, False) or has_text
+    there = columns_of(source.path, base, source.split)
     for name in source.columns or ():
         if name not in there:
             hint = nearest(name, there)
@@ -104,6 +101,15 @@ def _columns(source: BenchmarkSource, base: Path) -> list[str]:
     if not chosen:
         raise UserError(f"{source.path} has no column of text; its columns: {', '.join(list(there)[:SHOWN]) or 'none'}")
     return list(dict.fromkeys(chosen))
+
+
+def columns_of(path: str, base: Path, split: str | None) -> dict[str, bool]:
+    """Return {column: whether it holds texts} of a file or dataset; UserError where it is not there."""
+    there: dict[str, bool] = {}
+    for label, data in file_contents(path, base, split):
+        for name, has_text in _names(label, data):
+            there[name] = there.get(name, False) or has_text
+    return there
 
 
 def _names(label: str, data: bytes) -> Iterator[tuple[str, bool]]:

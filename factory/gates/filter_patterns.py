@@ -95,7 +95,8 @@ ELLIPSIS_END = r"(?:\.\.\.|…)[\"'”’)]*$"
 BULLET = r"^\s*(?:[-*+•●‣◦–]|\d{1,3}[.)])\s"
 SONG_ASKED = (
     r"(?i)\b(?:song|lyrics?|chorus|refrain|poems?|poetry|verse|villanelle|pantoum|ballad|hymn|chant|prayer|mantra|nursery"
-    r"|rap|repeat\w*|repetiti\w*|times|drill|loop\w*|pattern|ascii|rhymes?|lullaby|anaphora)\b"
+    r"|rap|repeat\w*|repetiti\w*|times|drill|loop\w*|pattern|ascii"
+    r"|rhymes?|lullaby|anaphora|quiz|multiple[- ]choice|flash ?cards)\b"
 )
 INPUT_MISSING = (
     r"(?i)\b(?:the )?(?:following|given|below)\b[^.\n:]{0,40}\b(?:text|passage|paragraph|article|sentences?|email|code"

@@ -299,7 +299,7 @@ def _character_rules(at: Limits) -> list[FilterRule]:
             "not_all_capitals",
             f"at most {at.capitals:.0%} of the letters are capitals",
             (),
-            ~shouted | _has(INSTRUCTION, say.CAPITALS_ASKED),
+            ~shouted | _has(INSTRUCTION, say.CAPITALS_ASKED) | _has(MAIN, r"(?m);\s*$"),
             upper.cast(pl.String) + " capitals, " + lower.cast(pl.String) + " small letters",
             _row(answer=TOLD.upper()),
             doubt=upper >= CAPITALS_LEAST,

@@ -33,7 +33,9 @@ TABLE_OR_RULE = r"^\||^[^\p{L}\p{N}]*$"
 class FiltersSpec(Strict):
     """By which rules rows are kept."""
 
-    rules: list[str] | Literal["default", "all"] = Field("default", description="Names of rules, `default` or `all`.")
+    rules: list[str] | Literal["default", "all"] = Field(
+        default="default", description="Names of rules, `default` or `all`."
+    )
     leave: list[str] = Field(default=[], description="Rules that are not used.")
     limits: Limits = Field(default=Limits(), description="The numbers that the rules go by.")
     fields: list[Part] | None = Field(
@@ -110,7 +112,7 @@ def read_rows(frame: pl.DataFrame, spec: FiltersSpec, ngrams: bool = True) -> pl
     short = whole.with_columns(**sizes, clipped=clipped).with_columns(pl.col("prompt", "response").str.head(clip))
     main = text.PROMPT_PROSE if spec.fields is not None and "answer" not in spec.fields else text.PROSE
     rows = text.evaluate(text.read(short).with_columns(main=main, **_counts()).with_columns(**_pieces()))
-    return rows.hstack(ngram_shares(rows["main"], at.prose_words)) if ngrams else rows
+    return rows.hstack(ngram_shares(rows["lines"].list.join("\n"), at.prose_words)) if ngrams else rows
 
 
 def _counts() -> dict[str, pl.Expr]:

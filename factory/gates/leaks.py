@@ -112,7 +112,7 @@ def self_test(
 
 def _drawn(book: Book, params: Mapping[str, Any], seed: int, most: int) -> pl.DataFrame:
     index = index_of(book, settings_of(params))
-    long_enough = index.frame.filter(pl.Series(index.lengths() >= params["shortest"]))
+    long_enough = index.frame.filter(pl.Series(index.whole != 0))
     texts = long_enough.join(book.texts(), on=["against", "place", "part"], how="left", maintain_order="left")
     chosen = row_rng(seed, "leaks", "texts").sample(range(texts.height), most)
     return texts[sorted(chosen)]

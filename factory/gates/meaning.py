@@ -20,10 +20,15 @@ FEWEST_CHARACTERS = 20  # a shorter text means too little to be compared
 def find_alike(texts: pl.Series, index: Index, book: Book, embedder: Embedder, threshold: float) -> pl.DataFrame:
     """Return (at, text, level semantic, similarity, first and stop null) of rows as near as `threshold` to a text."""
     wanted, vectors = _text_vectors(book, index, embedder)
-    rows = (texts.str.len_chars() >= FEWEST_CHARACTERS).arg_true().to_numpy()
-    found = pairs_above(embedder.encode(texts.gather(rows).to_list()), vectors, threshold)
+    long = (
+        pl.DataFrame({"said": texts}).with_row_index("row").filter(pl.col("said").str.len_chars() >= FEWEST_CHARACTERS)
+    )
+    said = long["said"].unique(maintain_order=True)
+    met = pairs_above(embedder.encode(said.to_list()), vectors, threshold)
+    met = met.with_columns(said=said.gather(met["at"]))
+    found = long.join(met, on="said", maintain_order="left_right")
     return found.select(
-        at=pl.Series(rows[found["at"].to_numpy()], dtype=pl.Int64),
+        at=pl.col("row").cast(pl.Int64),
         text=pl.Series(wanted[found["text"].to_numpy()], dtype=pl.Int64),
         level=pl.lit("semantic"),
         similarity="similarity",

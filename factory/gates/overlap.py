@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
+from factory.dedupe.shingles import mix
 from factory.gates.benchmark_index import FEWEST_SHINGLES, SHINGLE, Index, Side
 from factory.gates.leak_words import Places, Words, masked, words_of
 
@@ -108,8 +110,9 @@ def _wholes(words: Words, index: Index, anchors: tuple[Places, Places, Places]) 
 def _contained(words: Words, index: Index, anchors: tuple[Places, Places, Places], least: float) -> pl.DataFrame:
     """Return the pairs where the row holds most of the text: containment, or numbers where these alone differ."""
     numberless = masked(words)
-    real = _likely(words, index.real, anchors)
-    other = _likely(numberless, index.numberless, index.numberless.anchors.find(numberless))
+    real = _likely(words, index.real, anchors, least)
+    met = index.numberless.anchors.find(numberless)
+    other = _likely(numberless, index.numberless, met, NUMBERS_ALIKE)
     found: list[tuple[int, int, str, float, int, int]] = []
     for (at, text), center in sorted((other | real).items()):
         share, first, stop = _share(words, at, index.real, text, center)
@@ -124,26 +127,64 @@ def _contained(words: Words, index: Index, anchors: tuple[Places, Places, Places
     return pl.DataFrame(found, schema=FOUND, orient="row")
 
 
-def _likely(words: Words, side: Side, anchors: tuple[Places, Places, Places]) -> dict[tuple[int, int], int]:
-    """Return {(row, text): where most of the text is} of the pairs that share enough anchors to be counted."""
+def _likely(
+    words: Words, side: Side, anchors: tuple[Places, Places, Places], least: float
+) -> dict[tuple[int, int], int]:
+    """Return {(row, text): where most of the text is} of the pairs that may have a share of `least`."""
     place, text, of = anchors
     judged = side.shingles[text] >= FEWEST_SHINGLES
     place, text, of = place[judged], text[judged], of[judged]
     lengths = np.diff(side.words.offsets)
     needed = np.maximum(2, np.ceil(NEEDED * side.found_by)).astype(np.int64)
-    rows = words.rows(place)
-    pairs = rows * np.int64(lengths.size) + text
+    pairs = words.rows(place) * np.int64(lengths.size) + text
     order = np.lexsort((place, pairs))
-    pairs, place, of, text = pairs[order], place[order], of[order], text[order]
+    pairs, place, of = pairs[order], place[order], of[order]
     kinds, begins, counts = np.unique(pairs, return_index=True, return_counts=True)
+    enough = np.flatnonzero(counts >= needed[kinds % lengths.size])
+    rows, texts = kinds[enough] // lengths.size, kinds[enough] % lengths.size
+    kept = _upper_share(words, side, rows, texts) >= least
     out: dict[tuple[int, int], int] = {}
-    for i in np.flatnonzero(counts >= needed[kinds % lengths.size]):
+    for i, at, which in zip(enough[kept], rows[kept].tolist(), texts[kept].tolist(), strict=True):
         run = slice(begins[i], begins[i] + counts[i])
-        at, which = divmod(int(kinds[i]), int(lengths.size))
         start = _densest(place[run], of[run], 2 * int(lengths[which]) + ROOM, int(needed[which]))
         if start is not None:
             out[(at, which)] = start
     return out
+
+
+def _upper_share(words: Words, side: Side, rows: Places, texts: Places) -> npt.NDArray[np.float64]:
+    """Return for each pair what `_share` would be of the whole row: no stretch of it has more.
+
+    All pairs at once, since rows made from the same sentences as a benchmark's meet many of its texts.
+    """
+    if not rows.size:
+        return np.empty(0)
+    looked, which = np.unique(rows, return_inverse=True)
+    tags = mix(looked.astype(np.uint64) + np.uint64(1))
+    begins, counts = words.offsets[looked], np.maximum(np.diff(words.offsets)[looked] - SHINGLE + 1, 0)
+    said = np.sort(words.runs(_ranges(begins, counts), SHINGLE) ^ np.repeat(tags, counts))
+    telling, ends = np.flatnonzero(side.telling), side.words.offsets
+    borders = np.searchsorted(telling, ends)
+
+    def share(chosen: Places, places: Places, counts: Places) -> npt.NDArray[np.float64]:
+        of = np.repeat(np.arange(chosen.size), counts)
+        wanted = side.words.runs(places, SHINGLE) ^ tags[which[chosen]][of]
+        there = said[np.minimum(np.searchsorted(said, wanted), said.size - 1)] == wanted
+        return np.asarray(np.bincount(of[there], minlength=chosen.size) / np.maximum(counts, 1))
+
+    numbers = borders[texts + 1] - borders[texts]
+    shares = share(np.arange(rows.size), telling[_ranges(borders[texts], numbers)], numbers)
+    few = np.flatnonzero(numbers < FEW_SHINGLES)
+    if few.size:
+        wholes = np.maximum(ends[texts[few] + 1] - ends[texts[few]] - SHINGLE + 1, 0)
+        shares[few] = np.minimum(shares[few], share(few, _ranges(ends[texts[few]], wholes), wholes))
+    return shares
+
+
+def _ranges(begins: Places, counts: Places) -> Places:
+    """Return the numbers begins[i], begins[i] + 1, ... of so many counts[i], one range after the other."""
+    ends = np.cumsum(counts)
+    return np.asarray(np.arange(int(ends[-1])) + np.repeat(begins - (ends - counts), counts))
 
 
 def _densest(places: Places, of: Places, width: int, needed: int) -> int | None:

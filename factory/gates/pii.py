@@ -89,6 +89,8 @@ def _is_iban(found: str) -> bool:
 
 
 def _is_ip(found: str) -> bool:
+    if re.fullmatch(r"(?:[0-2]?\d\.)+[0-2]?\d", found):  # more likely the number of a version
+        return False
     try:
         return ipaddress.ip_address(found).is_global
     except ValueError:
@@ -123,7 +125,7 @@ FINDERS: Mapping[str, Finder] = {
     "email": Finder(r"[A-Za-z0-9._%+-]{1,64}@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b", _is_email),
     "credit_card": Finder(r"\b\d(?:[ -]?\d){12,18}\b", _is_card),
     "iban": Finder(r"\b[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}\b", _is_iban),
-    "ip": Finder(r"\b(?:\d{1,3}\.){3}\d{1,3}\b|\b(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}\b", _is_ip),
+    "ip": Finder(r"\b(?:\d{1,3}\.){3,}\d{1,3}\b|\b(?:[0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}\b", _is_ip),
     "us_ssn": Finder(r"\b\d{3}-\d{2}-\d{4}\b", _is_ssn),
     "secret_key": Finder(SECRETS, _is_secret),
 }

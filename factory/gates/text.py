@@ -339,7 +339,8 @@ def find_broken(texts: pl.DataFrame, rules: Mapping[str, Rule]) -> dict[int, lis
     if not bad.any():
         return {}
     shown = [rule.shown.fill_null("").alias(name) for name, rule in rules.items()]
-    wrong = evaluate(texts.filter(bad).lazy().select(shown))
+    # What is shown may be one literal: added to columns, it is as long as they are.
+    wrong = evaluate(texts.filter(bad).lazy().with_columns(shown).select(list(rules)))
     rows = zip(bad.arg_true().to_list(), kept.filter(bad).rows(), wrong.iter_rows(), strict=True)
     return {
         place: [

@@ -121,8 +121,11 @@ LIST_ITEM = r"^\s*(?:[-*+•–]|\(?\d{1,3}[.)]|\(?[a-zA-Z][.)])\s+\S"
 CLOSED_ITEM = r"(?m)^\s*(?:[-*+•]|\d{1,3}[.)])\s+[^\n]*[.!?][\"'”’)*_]*[ \t]*$"
 ANY_ITEM = r"(?m)^\s*(?:[-*+•]|\d{1,3}[.)])\s+\S"
 EMPTY_ITEM = r"\n\s*(?:[-*+•]|\d{1,3}[.)])\z"
-HEADING = r"\n\s*#{1,6}\s[^\n]*\z"
-UNENDED_LINE = r"^\s*[|#]|=|://|www\.|@\S+\z|#\w+\z|(?i:^\W*(?:final )?answer\W*:)"
+HEADING = r"\n\s*#{1,6}\s[^\n]*[^\n\s\d.,:/%$€£-][^\n]*\z"  # "#### 72" is how GSM8K ends its solutions
+UNENDED_LINE = (
+    r"^\s*[|#]|=|://|www\.|@\S+\z|#\w+\z|(?i:^\W*(?:final )?answer\W*:)"
+    r"|(?i:^\s*(?:select|insert|update|delete|create|alter|drop)\b.*;\z)"
+)
 SENTENCE_INSIDE = r"[\p{Ll}\p{N})]{4,}[.!?][\"'”’)]*\s+[\p{Lu}\"“]"
 UNPUNCTUATED = r"(?m)^[^\-*+•#|\d\n][^\n]{25,}\p{L}[ \t]*$"  # a line of verse, say
 MANY_WORDS = r"(?:\S+\s+){11}\S"

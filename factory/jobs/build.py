@@ -22,6 +22,7 @@ from factory.jobs.judging import Bench, drift_of, last_judging, take_seats
 from factory.jobs.model import Job, JobFile
 from factory.jobs.record import Built, record_end, writable, write_run_record
 from factory.jobs.report import Report
+from factory.jobs.screen import screening_of
 from factory.jobs.talk import Judges
 from factory.jobs.waves import Filling, Made, sample_shards
 from factory.release.export import REJECTS, Contents, export
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
     from factory.teacher.session import Session
 
 DETAIL = pl.col("detail").str.replace_all(r"\s+", " ").str.slice(0, 200)  # one line: it may hold a teacher's words
-TOLD_STAGES = ("seeds", "skills", "documents", "instructions", "plan", "draw", "talk", "verify", "dedupe", "samples")
+TOLD_STAGES = (
+    "seeds",
+    "skills",
+    "documents",
+    "instructions",
+    "plan",
+    "draw",
+    "talk",
+    "verify",
+    "screen",
+    "dedupe",
+    "copies",
+    "samples",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +72,13 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
         require_embed("the mini split (or set mini.rows=0)")
     store = Store(writable(out) / "artifacts")
     brought, planned = bring_files(file, store), None
+    screening = screening_of(job, file.base, store, out)
     with _session(file, out, report) as session:
         try:
             brought = _extracted(brought, file, store, session, report)
             planned = estimate(job, brought.sources, file.base) if job.talks else None
             bench = take_seats(job, session) if session else Bench(Judges())
-            made = Filling(job, store, engine, report, brought.sources, session, bench).run()
+            made = Filling(job, store, engine, report, brought.sources, session, bench, screening).run()
         except BaseException as error:
             spent = _spent(planned, session)
             record_end(job.name, job.release.version, job.rows, error, report, spent, since=start, out=out)
@@ -198,8 +213,9 @@ def _commit(store: Store, frame: pl.DataFrame) -> Artifact:
 def _rejects(brought: Sequence[Artifact], waves: Sequence[Made]) -> pl.DataFrame:
     """Return every row that left the line, with its reason; in the order of stages, waves and shards."""
     made = list(brought)
-    for column in ("candidates", "verdicts", "deduped", "kept"):
-        made += [artifact for wave in waves if (artifact := getattr(wave, column))]
+    made += [wave.candidates for wave in waves]
+    made += [wave.verdicts for wave in waves]
+    made += [artifact for wave in waves for artifact in (*wave.before, wave.kept)]
     frames = []
     for artifact in made:
         if artifact.rejects:

@@ -12,8 +12,10 @@ from typing import Annotated, Any, Literal, TypeAlias
 import yaml
 from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
+from factory.dedupe.against import AgainstSpec
 from factory.errors import UserError, nearest
 from factory.gates.calibration import BAR
+from factory.gates.decontaminate import DecontaminateSpec
 from factory.recipes.recipe import RecipeParams
 from factory.recipes.registry import RECIPES
 from factory.strict import Strict
@@ -141,6 +143,17 @@ class Job(Strict):
     judge_bar: float = Field(
         default=BAR, ge=0, le=1, description="Share of hidden gold rows that a judge must get right; 0 trusts anybody."
     )
+    near_copies: float | None = Field(
+        default=0.8,
+        gt=0,
+        le=1,
+        description="Jaccard of 5-word shingles from which a teacher's text is a copy; null: off.",
+    )
+    near_meaning: float | None = Field(
+        default=None, gt=0, le=1, description="Cosine (MiniLM) from which a teacher's text means the same as another."
+    )
+    decontaminate: DecontaminateSpec | None = Field(default=None, description="Benchmarks that must not leak.")
+    against: AgainstSpec | None = Field(default=None, description="Earlier releases that no row may repeat.")
     mini: Mini = Mini()
     # One: a second attempt at the same skills passed in 41 % of cases, one at fresh skills in 92 %.
     max_attempts: int = Field(default=1, ge=1, le=100, description="Attempts at a slot before it is planned anew.")
@@ -160,6 +173,11 @@ class Job(Strict):
         for source, key in (name.split(".") for name in PATHS):
             if said[source] and (path := said[source][key]) and not path.startswith("hub:"):
                 said[source][key] = PurePath(path).name  # what is in it counts, not where it lies
+        for benchmark in (said["decontaminate"] or {}).get("benchmarks", ()):
+            if not benchmark["path"].startswith("hub:"):
+                benchmark["path"] = PurePath(benchmark["path"]).name
+        if said["against"]:
+            del said["against"]["index"]
         models = {role: spec.content() for role, spec in self.models.items()}
         author = {"teacher": models.pop(AUTHOR)} if AUTHOR in models else {}
         judges = list(models.values())

@@ -25,6 +25,7 @@ from factory.jobs.judging import Bench
 from factory.jobs.model import Job
 from factory.jobs.plan import SHARD_ROWS, plan_key, plan_shards, replan
 from factory.jobs.report import Report, Watcher
+from factory.jobs.screen import Screening
 from factory.jobs.talk import TALK_ROWS, Conversation, Judges, Talker, unanswered
 from factory.jobs.why_open import what_did_not_hold
 from factory.recipes.recipe import Draft, Sources
@@ -93,7 +94,7 @@ class Made:
     first: int
     last: int
     turns: Artifact | None = None
-    deduped: Artifact | None = None  # what was kept before twins were looked at
+    before: tuple[Artifact, ...] = ()  # what was kept before the last gates
 
     def filled(self) -> pl.Series:
         """Return the slots that it fills."""
@@ -121,7 +122,7 @@ def keep_twins(wave: Sequence[Made], store: Store) -> list[Made]:
         mine = sorted(alone.intersection(made.filled()))
         if mine:
             parted = execute(TWINS, [made.kept], {"alone": mine}, store)
-            made = replace(made, kept=parted, deduped=made.kept)
+            made = replace(made, kept=parted, before=(*made.before, made.kept))
         out.append(made)
     return out
 
@@ -213,6 +214,7 @@ class Filling:
     sources: Sources
     session: Session | None = None
     bench: Bench = Bench(Judges())
+    screening: Screening | None = None
     earlier: Earlier = field(default_factory=Earlier)
     made: list[Made] = field(default_factory=list)
     told: dict[str, Artifact] = field(default_factory=dict)  # turns by the key of their slots
@@ -281,15 +283,30 @@ class Filling:
         wave = []
         for slots, (candidates, verdicts) in zip(shards, self._attempts(shards, attempt), strict=True):
             self.report.add("verify", verdicts)
-            with self.report.timed("dedupe"):
-                kept = execute(DEDUPE, [verdicts], {"caps": self._caps()}, self.store, earlier=self.earlier)
-                self.earlier.add(kept)
-                wave.append(self._made(slots, candidates, verdicts, kept))
-            self.report.add("dedupe", kept)
+            wave.append(self._kept(slots, candidates, verdicts))
         if any(RECIPES[entry.recipe].twins for entry in self.job.recipes):
             wave = keep_twins(wave, self.store)
         self.made += wave
         return pl.concat([m.slots.read().filter(~pl.col("slot").is_in(m.filled().implode())) for m in wave])
+
+    def _kept(self, slots: Artifact, candidates: Artifact, verdicts: Artifact) -> Made:
+        """Return what a shard made, after what it repeats has left; its kept rows count as earlier."""
+        held, passed = self.screening, [verdicts]
+        if held and held.looks_up:
+            with self.report.timed("screen"):
+                passed.append(held.screened(verdicts, candidates, self.store))
+            self.report.add("screen", passed[-1])
+        with self.report.timed("dedupe"):
+            passed.append(execute(DEDUPE, passed[-1:], {"caps": self._caps()}, self.store, earlier=self.earlier))
+        self.report.add("dedupe", passed[-1])
+        if held and held.compares:
+            with self.report.timed("copies"):
+                passed.append(held.without_copies(passed[-1], candidates, self.store))
+            self.report.add("copies", passed[-1])
+        self.earlier.add(passed[-1])
+        places = slots.read(["slot"])["slot"]
+        made = Made(slots, candidates, verdicts, passed[-1], places[0], places[-1], self.told.get(slots.key))
+        return replace(made, before=tuple(passed[1:-1]))
 
     def _attempts(self, shards: Sequence[Artifact], attempt: int) -> Iterator[tuple[Artifact, Artifact]]:
         """Yield the candidates and the verdicts of each shard: by program in the workers, by talk from here."""
@@ -334,10 +351,6 @@ class Filling:
         draws = {"name": self.job.name, "seed": self.job.seed, "attempt": attempt, "entries": entries}
         return {**draws, "versions": versions}, {"scorer": SCORER, "versions": versions}
 
-    def _made(self, slots: Artifact, candidates: Artifact, verdicts: Artifact, kept: Artifact) -> Made:
-        places = slots.read(["slot"])["slot"]
-        return Made(slots, candidates, verdicts, kept, places[0], places[-1], self.told.get(slots.key))
-
     def _caps(self) -> list[int]:
         """Return for each entry how many rows may share one topology and phrasing."""
         return [max(LEAST_CAP, math.ceil(e.cap * e.share * self.job.rows)) for e in self.job.recipes]
@@ -352,8 +365,7 @@ class Filling:
         reasons = [
             reason
             for made in self.made
-            for artifact in (made.candidates, made.verdicts, made.deduped, made.kept)
-            if artifact
+            for artifact in (made.candidates, made.verdicts, *made.before, made.kept)
             for row in artifact.read_rejects()["reasons"].to_list()
             for reason in row
         ]

@@ -146,4 +146,5 @@ INSTRUCT_SKILLMIX = Recipe(
     needs=("skills",),
     rubrics=rubrics,
     depth_is_level=False,
+    copied="prompt",
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -319,6 +319,7 @@ class Recipe:
     rubrics: Callable[[Any], Sequence[Rubric]] | None = None
     labels: Callable[[], Mapping[str, tuple[str, str]]] | None = None
     depth_is_level: bool = True  # effective depth must equal the slot's level
+    copied: Literal["prompt", "reply"] | None = None  # what of a row may not be nearly that of another
 
     def converses(self, params: RecipeParams) -> bool:
         """Return whether these params make rows by talking to a teacher."""

@@ -144,4 +144,5 @@ SKILL_MIX = Recipe(
     needs=("skills",),
     rubrics=rubrics,
     depth_is_level=False,
+    copied="reply",
 )

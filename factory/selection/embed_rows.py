@@ -1,4 +1,4 @@
-"""The stage that embeds the texts of rows, once: near-duplicates, decontamination and selection read the same vectors."""
+"""The stage that embeds the texts of rows, once: dedupe, decontamination and selection read the same vectors."""
 
 from __future__ import annotations
 

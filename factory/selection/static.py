@@ -86,7 +86,7 @@ class _Pieces:
     """A tokenizer and the vector (float32) of each of its pieces."""
 
     tokenizer: Any
-    unknown: int
+    unknown: int | None
     vectors: Floats
 
     def embed(self, texts: Sequence[str], out: Floats, pool: ThreadPoolExecutor) -> None:

@@ -60,7 +60,7 @@ def release(root: Path, name: str, rows: dict[str, pl.DataFrame], digest: str = 
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         data.write_parquet(folder / path, row_group_size=7)
     content = digest or blake2b(repr([d.rows() for d in rows.values()]).encode()).hexdigest()
-    configs = {path.partition("/")[0]: {"train": 1} for path in rows}
+    configs = {path.rpartition("/")[0]: {"train": 1} for path in rows}
     facts = {"kind": "build" if "sft" in configs else "curate", "configs": {**configs, "rejects": {}}, **about}
     manifest = {"name": name, "version": version, "digest": content, "files": {}, **facts}
     (folder / "manifest.json").write_text(json.dumps(manifest))
@@ -524,6 +524,7 @@ def test_a_segment_of_another_index_is_refused(index: Index, tmp_path: Path) -> 
     ("rows", "said"),
     [
         ({}, "has no rows to index"),
+        ({"../outside/train-00000-of-00001.parquet": pl.DataFrame({"instruction": ["a"]})}, "has no rows to index"),
         ({"rows/mini-00000-of-00001.parquet": pl.DataFrame({"instruction": ["a"]})}, "has no rows to index"),
         ({"rows/train-00000-of-00001.parquet": pl.DataFrame({"x": ["a"]})}, "no column that is known to hold an instr"),
     ],

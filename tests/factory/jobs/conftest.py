@@ -38,7 +38,7 @@ class Filled:
         """Return the code with which each row left, by id."""
         out: dict[str, str] = {}
         for wave in self.made:
-            for artifact in filter(None, (wave.candidates, wave.verdicts, wave.deduped, wave.kept)):
+            for artifact in (wave.candidates, wave.verdicts, *wave.before, wave.kept):
                 out |= {id_: reasons[0]["code"] for id_, reasons in artifact.read_rejects().rows()}
         return out
 

@@ -73,7 +73,7 @@ def number(prompt: str) -> int:
 
 def orphans(filled: Filled) -> pl.DataFrame:
     """Return (id, reasons) of the rows that left because their twin did not stay."""
-    frames = [made.kept.read_rejects() for made in filled.made if made.deduped]
+    frames = [made.kept.read_rejects() for made in filled.made if made.before]
     return pl.concat(frames) if frames else pl.DataFrame({"id": [], "reasons": []})
 
 

@@ -1,0 +1,84 @@
+"""Rows against earlier releases: the gate that looks each row up in the release index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from pydantic import Field
+
+from factory.artifacts.stage import Stage
+from factory.artifacts.store import Artifact
+from factory.dedupe.index import Index
+from factory.strict import Strict
+from schemas.columns import REASONS
+from schemas.curation import HITS, KEPT_ROWS, ROWS
+
+CODE = "no_row_of_an_earlier_release"
+
+
+class AgainstSpec(Strict):
+    """Earlier releases that no row may repeat."""
+
+    releases: list[str] = Field(default=["all"], description="NAME@VERSION of the index, or all.")
+    index: str | None = Field(default=None, description="Folder of the index; default: index in the outputs folder.")
+    threshold: float | None = Field(
+        default=None, gt=0, le=1, description="Jaccard from which a row repeats an earlier one; default: the index's."
+    )
+    cosine: float = Field(default=0.9, gt=0, le=1, description="Cosine, where the index has embeddings.")
+
+    def params(self) -> dict[str, Any]:
+        """Return what a lookup depends on beside the index."""
+        return {"threshold": self.threshold, "semantic": self.cosine}
+
+
+def open_index(spec: AgainstSpec, out: Path) -> Index:
+    """Return the index of earlier releases with those that a job is checked against."""
+    index = Index.open(Path(spec.index) if spec.index else out / "index")
+    return index if spec.releases == ["all"] else index.pinned(spec.releases)
+
+
+def find_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, index: Index) -> pl.DataFrame:
+    """Return HITS of ROWS in earlier releases."""
+    return index.query(frame, **params)
+
+
+class Repeats:
+    """The hits of one shard in earlier releases, as a stage depends on them."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self._artifact = artifact
+
+    @property
+    def identity(self) -> str:
+        """Return the digest of the hits."""
+        return self._artifact.digest
+
+    def read(self) -> pl.DataFrame:
+        """Return HITS."""
+        return self._artifact.read()
+
+
+def reasons_of(hits: pl.DataFrame) -> pl.DataFrame:
+    """Return (row, reasons) of every row with a hit: the strongest one."""
+    best = hits.sort("row", -pl.col("similarity"), maintain_order=True).unique("row", keep="first", maintain_order=True)
+    how = pl.when("estimated").then(pl.lit(", estimated")).otherwise(pl.lit(""))
+    reason = pl.struct(
+        gate=pl.lit("earlier"),
+        code=pl.lit(CODE),
+        detail=pl.format("{}: {} {}{}", "field", "level", pl.col("similarity").round(4), how),
+        twin=pl.col("against") + "#" + pl.col("place"),
+    )
+    return best.select("row", reasons=pl.concat_list(reason).cast(REASONS))
+
+
+def part_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, hits: Repeats) -> pl.DataFrame:
+    """Return KEPT_ROWS of ROWS, with a reason where a field of the row is an earlier release's."""
+    out = frame.select("id", "row").join(reasons_of(hits.read()), on="row", how="left", maintain_order="left")
+    return out.with_columns(pl.col("reasons").fill_null(pl.lit([], dtype=REASONS)))
+
+
+FIND_EARLIER = Stage("find_earlier", 1, ROWS, HITS, find_earlier, row_wise=False)
+EARLIER = Stage("earlier", 1, ROWS, KEPT_ROWS, part_earlier)

@@ -36,6 +36,7 @@ _load("by_example")
 _load("by_hand")
 _load("extracting")
 _load("nonsense")
+_load("curating")
 _load("fake_vllm")
 _load("tiny_model")
 

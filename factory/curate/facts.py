@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,10 @@ from factory.curate.measure import (
     reason_examples,
     similarity_histogram,
 )
+from factory.dedupe.caps import unlabelled
 from factory.gates.language import measure_languages
 from factory.gates.leaks import self_test
+from factory.gates.pii import measure_pii
 
 if TYPE_CHECKING:
     from factory.curate.release import Curated
@@ -55,6 +58,8 @@ def curation_facts(
         "languages": _languages(curated),
         "difficulty": _difficulty(curated),
         "corrupted": corruption(spoilt, int(curated.alive.sum()), job.corrupt) if job.corrupt else None,
+        "personal_data": _personal_data(curated),
+        "uncapped": _uncapped(curated),
         "notes": list(notes),
     }
 
@@ -118,6 +123,28 @@ def _earlier(curated: Curated) -> list[dict[str, Any]]:
 
 def _languages(curated: Curated) -> list[dict[str, Any]]:
     return measure_languages(_shards(curated, ["id", "instruction", "answer"]))
+
+
+def _personal_data(curated: Curated) -> dict[str, int]:
+    """Return in how many kept rows each kind of personal data was found, where the job only reports it."""
+    filters = curated.file.job.filters
+    if filters is None or filters.pii is None or filters.pii.act == "reject":
+        return {}
+    counts: Counter[str] = Counter()
+    for frame, stays in _shards(curated, ["instruction", "answer"]):
+        counts.update(measure_pii(frame.filter(stays), filters.pii))
+    return dict(counts)
+
+
+def _uncapped(curated: Curated) -> dict[str, int]:
+    """Return how many kept rows each cap leaves alone, because nobody said what they share."""
+    spec = curated.file.job.caps
+    if spec is None or spec.derive:
+        return {}
+    counts: Counter[str] = Counter()
+    for frame, stays in _shards(curated, ["template", "signature", "source"]):
+        counts.update(unlabelled(frame.filter(stays), spec))
+    return dict(counts)
 
 
 def _difficulty(curated: Curated) -> dict[str, Any] | None:

@@ -73,7 +73,8 @@ def pass_gates(task: GateTask) -> dict[str, Artifact]:
         params, meaning = job.decontaminate.params(), job.decontaminate.semantic
         deps = {"embedder": tools.embedder(meaning.embedder)} if meaning else {}
         out["hits"] = made(FIND_HITS, params, book=tools.book, **deps)
-        out["decontaminate"] = made(DECONTAMINATE, params, hits=Hits(out["hits"]))
+        if not (meaning and meaning.verdict):  # else a teacher is asked first
+            out["decontaminate"] = made(DECONTAMINATE, params, hits=Hits(out["hits"]))
     if job.against and tools.index:
         out["repeats"] = made(FIND_EARLIER, job.against.params(), index=tools.index)
         out["earlier"] = made(EARLIER, {}, hits=Repeats(out["repeats"]))

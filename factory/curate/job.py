@@ -86,6 +86,13 @@ class CurateJob(Strict):
         return self
 
     @model_validator(mode="after")
+    def _who_judges(self) -> CurateJob:
+        meaning = self.decontaminate.semantic if self.decontaminate else None
+        if meaning and meaning.verdict and self.teacher is None:
+            raise ValueError("decontaminate.semantic.verdict asks a teacher, and the job names none: add `teacher:`")
+        return self
+
+    @model_validator(mode="after")
     def _order(self) -> CurateJob:
         if self.dedupe.keep == "best" and not any("quality" in source.columns for source in self.sources):
             raise ValueError("dedupe.keep: best needs a column of quality: `columns: {quality: YOUR_COLUMN}`")

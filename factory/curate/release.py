@@ -139,9 +139,15 @@ def _fill(curated: Curated, folder: Path) -> dict[str, Any]:
         "job": job.content(),
     }
     pictures = plots(manifest, folder / "plots")
-    examples = _examples(folder, next(iter(written.rows)), written.rows)
+    examples = [] if _shows_people(curated) else _examples(folder, next(iter(written.rows)), written.rows)
     write_bytes(folder / "README.md", curation_card(manifest, examples, pictures).encode())
     return manifest
+
+
+def _shows_people(curated: Curated) -> bool:
+    """Return whether kept rows may hold personal data, so that a card must not show one."""
+    filters = curated.file.job.filters
+    return filters is not None and filters.pii is not None and filters.pii.act == "report"
 
 
 def _kept(curated: Curated, ids: pl.Series) -> tuple[Kept, pl.DataFrame]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from factory.curate.gates import ROW_GATES, GateTask, Tools, pass_gates, tools_o
 from factory.curate.job import CurateFile
 from factory.curate.release import Curated, release_curated
 from factory.curate.sources import ReadSource, read_sources
+from factory.curate.verdicts import judged
+from factory.gates.filters import fields_of
 from factory.jobs.engine import Engine
 from factory.jobs.record import Built, record_end, writable, write_run_record
 from factory.jobs.report import Report
@@ -52,10 +55,24 @@ def judge(  # noqa: PLR0913 - all that a run is made of
     """Return which of the rows that were read stay, and why the others leave."""
     tools = tools_of(file, store, out)
     shards = [shard for source in sources for shard in source.artifacts]
+    file = with_fields(file, shards)
     passed = gate(file, shards, tools, store, engine, report)
+    if "hits" in passed and "decontaminate" not in passed and tools.book:
+        passed["hits"], passed["decontaminate"] = judged(file, shards, passed["hits"], tools.book, store, out, report)
+        for artifact in passed["decontaminate"]:
+            report.add("decontaminate", artifact, watched=False)
     pool = Pool(shards, passed, standing(shards, passed, sources[-1].first + sources[-1].places))
     copies = find_copies(file.job, pool, store, report)
     return Curated(file, sources, passed, copies, pool.alive, tools, store)
+
+
+def with_fields(file: CurateFile, shards: Sequence[Artifact]) -> CurateFile:
+    """Return the job with the fields that its rows have at all: a rule on answers is none for rows without."""
+    if file.job.filters is None or file.job.filters.fields is not None:
+        return file
+    fields = fields_of(shard.read(["instruction", "answer"]) for shard in shards)
+    filters = file.job.filters.with_fields(fields)
+    return replace(file, job=file.job.model_copy(update={"filters": filters}))
 
 
 def read(file: CurateFile, store: Store, out: Path, report: Report) -> list[ReadSource]:

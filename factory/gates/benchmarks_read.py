@@ -15,8 +15,7 @@ from factory.artifacts.digest import digest
 from factory.artifacts.store import Artifact, Store
 from factory.errors import UserError, nearest
 from factory.seeds.parse import SHOWN
-from factory.seeds.read import _contents as file_contents
-from factory.seeds.read import read_table
+from factory.seeds.read import file_contents, read_table
 from factory.strict import Strict
 from schemas.benchmark_texts import BENCHMARK_TEXTS
 from schemas.columns import REASONS

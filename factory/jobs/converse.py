@@ -44,7 +44,7 @@ def converse(
             asks = next(talk)
             while True:
                 replies = session.loop.run(_ask(asks, session, attempt, watcher or Nobody()))
-                _require_all(replies, session, flush)
+                require_all(replies, session, flush)
                 asks = talk.send(replies)
         except StopIteration as end:
             made: T = end.value
@@ -73,7 +73,8 @@ def _step(ask: Ask) -> str:
     return ask.prompt.partition("/")[2].partition(".")[0]
 
 
-def _require_all(replies: Sequence[Reply], session: Session, flush: bool) -> None:
+def require_all(replies: Sequence[Reply], session: Session, flush: bool) -> None:
+    """Raise Waiting when batch files wait for results, FactoryError when any request got no reply at all."""
     lost = [reply.failure for reply in replies if reply.failure and not reply.failure.of_content]
     if lost and not flush and all(failure.kind == "pending" for failure in lost):
         raise Waiting(f"{len(lost)} requests wait for replies")

@@ -167,6 +167,12 @@ class Job(Strict):
             raise ValueError(f"the shares of `recipes` add up to {total:g}; they must add up to 1")
         return self
 
+    @model_validator(mode="after")
+    def _no_verdicts(self) -> Job:
+        if self.decontaminate and self.decontaminate.semantic and self.decontaminate.semantic.verdict:
+            raise ValueError("decontaminate.semantic.verdict is for jobs of kind curate; leave it out of a build")
+        return self
+
     def content(self) -> dict[str, Any]:
         """Return all of the job that a release depends on: not where a teacher is, nor how fast it may be asked."""
         said = self.model_dump(mode="json", exclude={"teacher", "judge"})

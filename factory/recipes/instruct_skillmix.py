@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from factory.artifacts.digest import Rng
 from factory.gates.judge import PROMPTS as GRADING
 from factory.gates.judge import judged, mark_of, prompt_and_response
-from factory.gates.rubric import Rubric, load_rubric
+from factory.gates.rubric import load_rubric
 from factory.gates.text import first_fault
 from factory.recipes.lists import QueryType, query_types, situation
 from factory.recipes.mixing import mixed_skills
@@ -128,11 +128,6 @@ def example_of(skills: Sequence[LanguageSkill], kind: str, drawn: Mapping[str, s
     }
 
 
-def rubrics(params: InstructSkillMixParams) -> list[Rubric]:
-    """Return the rubric that rows are judged by."""
-    return [load_rubric(RUBRIC)] if params.votes else []
-
-
 INSTRUCT_SKILLMIX = Recipe(
     name="instruct-skillmix",
     version=1,
@@ -144,7 +139,7 @@ INSTRUCT_SKILLMIX = Recipe(
     talk=talk,
     prompts=(AUTHOR, CRITIC, EDITOR, *GRADING),
     needs=("skills",),
-    rubrics=rubrics,
+    rubrics=lambda params: [load_rubric(RUBRIC)] if params.votes else [],
     depth_is_level=False,
     copied="prompt",
 )

@@ -324,13 +324,17 @@ def _limits(found: Mapping[str, Any]) -> str:
 
 
 def _unknowns(found: Mapping[str, Any]) -> list[str]:
-    told = found["difficulty"]
-    unknown = told["unknown_out"] if told else 0
-    if not unknown:
-        return []
-    return [
-        f"The difficulty of {counted(unknown, 'kept row')} is unknown: that nobody tried a row does not make it hard."
-    ]
+    told, out = found["difficulty"], []
+    if unknown := told["unknown_out"] if told else 0:
+        rows = counted(unknown, "kept row")
+        out.append(f"The difficulty of {rows} is unknown: that nobody tried a row does not make it hard.")
+    if seen := {kind: n for kind, n in found.get("personal_data", {}).items() if n}:
+        kinds = _listed([f"{cell(kind)} in {counted(n)}" for kind, n in seen.items()])
+        out.append(f"Personal data was found and left in, as the job asks: {kinds}.")
+    for kind, n in found.get("uncapped", {}).items():
+        if n:
+            out.append(f"{counted(n, 'kept row')} names no {cell(kind)}, so the cap on it does not know them.")
+    return out
 
 
 def _making(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:

@@ -35,7 +35,7 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
     for ours in mapping:
         if ours not in _NAMES:
             raise UserError(f"seeds have no '{ours}' to map a column to{nearest(ours, _NAMES)}")
-    frames = [parse_seeds(label, data, mapping) for label, data in _contents(path, base, split)]
+    frames = [parse_seeds(label, data, mapping) for label, data in file_contents(path, base, split)]
     seeds = pl.concat(frames).select(
         pl.int_range(pl.len(), dtype=pl.Int64).alias("row"), *(name for name in _NAMES if name in mapping)
     )
@@ -48,7 +48,7 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
 
 def read_table(path: str, columns: Mapping[str, str], *, base: Path, split: str | None = None) -> pl.DataFrame:
     """Return the mapped columns of a user's file or Hub dataset as text, with `row`, the position in the source."""
-    frames = [parse_seeds(label, data, columns) for label, data in _contents(path, base, split)]
+    frames = [parse_seeds(label, data, columns) for label, data in file_contents(path, base, split)]
     return pl.concat(frames).with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
 
 
@@ -69,7 +69,8 @@ def seed_reasons(question: str | None, answer: str | None) -> str | None:
     return None
 
 
-def _contents(path: str, base: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
+def file_contents(path: str, base: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
+    """Yield (label, bytes) of each file of a source; see `read_seeds` for what a path may be."""
     for label, file in _locate(path, base, split):
         try:
             yield label, file.read_bytes()

@@ -34,6 +34,7 @@ CASES: dict[str, tuple[Row, Row]] = {
     "key_number_inside": ({"start": 0, "end": 1}, {"start": 3, "end": 3}),
     "level_positive": ({"level": 1}, {"level": 0}),
     "skills_planned": ({"skills": ["one"]}, {"skills": []}),
+    "answer_changed": ({"answer": "b", "original": "a"}, {"answer": "a", "original": "a"}),
     "depth_not_negative": ({"effective_depth": 0}, {"effective_depth": -1}),
 }
 

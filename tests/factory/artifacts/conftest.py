@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import curating
 import numpy as np
 import numpy.typing as npt
 import polars as pl
@@ -204,7 +205,7 @@ def dedupe_step(verdicts: pl.DataFrame) -> Step:
 
 
 @pytest.fixture(scope="session")
-def line() -> dict[str, Step]:
+def line(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Step]:
     """Every stage but the embedding, by name, on the rows that came through the stages before it."""
     screen, draw, talk = screen_step(), draw_step(), talk_step()
     candidates, _ = draw.run()
@@ -217,5 +218,6 @@ def line() -> dict[str, Step]:
     pool = gather.run()[0].sort("id").select(*POOL.columns)
     nearest = Step(NEAREST, pool)
     mini = Step(SELECT_MINI, pool, {"rows": 8, "seed": 5}, {"vectors": Islands(pool.height)})
-    steps = (screen, *texts, draw, talk, verify, dedupe, twins, gather, nearest, mini)
+    curation = [Step(*told) for told in curating.steps(tmp_path_factory.mktemp("curating"))]
+    steps = (*curation, screen, *texts, draw, talk, verify, dedupe, twins, gather, nearest, mini)
     return {step.stage.name: step for step in steps}

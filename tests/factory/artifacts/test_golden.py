@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import curating
 import numpy as np
 import numpy.typing as npt
 import orjson
@@ -219,6 +220,29 @@ def test_the_samples_are_those_on_file(request: pytest.FixtureRequest) -> None:
 def test_the_nearest_rows_are_those_on_file(request: pytest.FixtureRequest) -> None:
     frame = stored_input(NEAREST, request)
     check("similarity", "NEAREST.version", stage_versions(NEAREST), run(NEAREST, frame, {}))
+
+
+CURATION = (
+    "filters",
+    "difficulty",
+    "find_hits",
+    "decontaminate",
+    "earlier",
+    "keys",
+    "signatures",
+    "corrupted",
+    "copies",
+)
+
+
+@pytest.mark.parametrize("name", CURATION)
+def test_what_a_stage_of_a_curation_makes_is_on_file(name: str, tmp_path: Path) -> None:
+    found = {step[0].name: step for step in curating.steps(tmp_path)}
+    stage, frame, params, deps = found[name]
+    if WRITING:
+        write(f"inputs/{stage.reads.name}-for-{name}", rows=frame.to_dicts())
+    frame = pl.DataFrame(on_file(f"inputs/{stage.reads.name}-for-{name}")["rows"], schema=dict(stage.reads.columns))
+    check(name, f"the version of the stage {name}", stage_versions(stage), run(stage, frame, params, **deps))
 
 
 @dataclass(frozen=True, slots=True)

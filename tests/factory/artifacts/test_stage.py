@@ -143,6 +143,9 @@ def all_stages() -> Iterator[Stage]:
 STAGES = {stage.name for stage in all_stages()} - {"embed"}  # needs its model: see the selection's own tests
 
 
+FINDINGS = {"find_hits", "find_earlier", "corrupted"}  # of rows where there is something to find, as often as there is
+
+
 def test_every_stage_is_put_to_the_law(line: dict[str, Step]) -> None:
     assert set(line) == STAGES
 
@@ -160,7 +163,7 @@ def parents(step: Step, rows: pl.DataFrame, rejects: pl.DataFrame) -> list[str]:
     return [*rows["slot_id"], *(made[id_] for id_ in rejects["id"])]
 
 
-@pytest.mark.parametrize("name", sorted(STAGES - {"samples"}))
+@pytest.mark.parametrize("name", sorted(STAGES - {"samples", *FINDINGS}))
 def test_every_input_row_leaves_once_as_a_row_or_as_a_reject(line: dict[str, Step], name: str) -> None:
     step = line[name]
     assert step.frame["id"].is_unique().all()
@@ -189,6 +192,11 @@ CODES = {
     "verify": {"gold_recomputed"},
     "dedupe": {"problem_is_new", "prompt_is_new", "within_cap"},
     "twins": {"twin_stays"},
+    "difficulty": {"undecided", "weak_not_below_band", "weak_not_above_band"},
+    "decontaminate": {"no_ngram_of_a_benchmark", "little_of_a_benchmark"},
+    "earlier": {"no_row_of_an_earlier_release"},
+    "screen": {"no_ngram_of_a_benchmark", "little_of_a_benchmark", "no_row_of_an_earlier_release"},
+    "copies": {"not_nearly_a_copy"},
 }
 
 
@@ -197,6 +205,14 @@ def test_the_law_was_tried_on_rows_that_leave_for_every_reason(line: dict[str, S
     rows, rejects = line[name].run()
     assert rows.height
     assert set(rejects["reasons"].explode().struct.field("code")) == CODES[name]
+
+
+@pytest.mark.parametrize("name", sorted(FINDINGS))
+def test_what_is_found_is_found_of_rows_that_are_there(line: dict[str, Step], name: str) -> None:
+    rows, rejects = line[name].run()
+    assert 0 < rows["id"].n_unique() < line[name].frame.height
+    assert set(rows["id"]) <= set(line[name].frame["id"])
+    assert rejects.height == 0
 
 
 @pytest.mark.parametrize("name", sorted(STAGES - {"similarity", "mini"}))

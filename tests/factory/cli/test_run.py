@@ -149,7 +149,7 @@ def test_sigterm_stops_like_ctrl_c_and_its_handler_does_not_stay(
     factory: Factory, job: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr("factory.cli.run.run_build", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr("factory.cli.run.run_job", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     done = factory("run", job)
     assert done.exit_code == 130
     assert RESUME in done.stderr
@@ -162,7 +162,7 @@ def test_ctrl_c_says_that_the_same_command_resumes(
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("factory.cli.run.run_build", interrupt)
+    monkeypatch.setattr("factory.cli.run.run_job", interrupt)
     done = factory("run", job)
     assert (done.exit_code, done.stderr) == (130, f"stopped: {RESUME}\n")
 

@@ -1,0 +1,77 @@
+"""A teacher's word on rows that only mean what a benchmark means: whether it is the same question."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from factory.artifacts.digest import digest
+from factory.artifacts.stage import execute
+from factory.artifacts.store import Artifact, Store
+from factory.curate.job import CurateFile
+from factory.errors import MissingExtra
+from factory.gates.benchmarks_read import Book
+from factory.gates.decontaminate import DECONTAMINATE, Hits
+from factory.gates.same_question import verdict_requests, with_verdicts
+from factory.jobs.converse import require_all
+from factory.jobs.report import Report
+from schemas.columns import REASONS
+
+if TYPE_CHECKING:
+    from factory.teacher.protocol import Reply, Request
+    from factory.teacher.session import Session
+
+STAGE = "judged_hits"
+NO_REJECTS = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
+
+
+def judged(  # noqa: PLR0913 - all that a run is made of
+    file: CurateFile,
+    shards: Sequence[Artifact],
+    hits: Sequence[Artifact],
+    book: Book,
+    store: Store,
+    out: Path,
+    report: Report,
+) -> tuple[list[Artifact], list[Artifact]]:
+    """Return (hits as the teacher's verdicts leave them, what the gate then lets pass), shard by shard.
+
+    Every reply is kept, so a run that is repeated asks nothing. Waiting when batch files wait for their results.
+    """
+    try:
+        from factory.teacher.session import open_session
+    except ImportError:
+        raise MissingExtra("a verdict of a teacher", "teacher") from None
+    job, left, passed = file.job, list[Artifact](), list[Artifact]()
+    assert job.teacher is not None, "the job is refused without"
+    assert job.decontaminate is not None, "there are no hits without"
+    asked = [verdict_requests(made.read(), shard.read(), book) for shard, made in zip(shards, hits, strict=True)]
+    report.begin("verdicts", sum(map(len, asked)))
+    with open_session(job.teacher, None, file.base, out, report.watcher.remark) as session, report.timed("verdicts"):
+        for shard, made, requests in zip(shards, hits, asked, strict=True):
+            replies = session.loop.run(_complete(session, requests, report)) if requests else {}
+            require_all(list(replies.values()), session, flush=True)
+            left.append(_judged(made, replies, store))
+            params = job.decontaminate.params()
+            passed.append(execute(DECONTAMINATE, [shard], params, store, hits=Hits(left[-1])))
+    return left, passed
+
+
+def _judged(made: Artifact, replies: Mapping[str, Reply], store: Store) -> Artifact:
+    frame = with_verdicts(made.read(), replies)
+    key = digest(hits=made.digest, stay=frame.select("row", "field", "against", "place", "part", "level").rows())
+    return store.find(STAGE, key) or store.commit(STAGE, key, frame, NO_REJECTS, {"stage": STAGE})
+
+
+async def _complete(session: Session, requests: Mapping[str, Request], report: Report) -> dict[str, Reply]:
+    from factory.teacher.streams import closing
+
+    found: dict[str, Reply] = {}
+    async with closing(session.teacher.complete(requests)) as stream:
+        async for id_, reply in stream:
+            found[id_] = reply
+            report.watcher.advance("verdicts", int(reply.failure is None), int(reply.failure is not None))
+    return found

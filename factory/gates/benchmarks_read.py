@@ -24,7 +24,7 @@ from schemas.columns import REASONS
 class BenchmarkSource(Strict):
     """A benchmark that no row may give away."""
 
-    name: str = Field(pattern=r"\A[a-z0-9][a-z0-9-]*\z", description="What reports call it: a-z, 0-9 and hyphens.")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$", description="What reports call it: a-z, 0-9 and hyphens.")
     path: str = Field(
         min_length=1, description="A JSONL, CSV or Parquet file beside the job, or hub:ORG/NAME[/FOLDER][@REVISION]."
     )

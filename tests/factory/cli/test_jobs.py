@@ -97,7 +97,14 @@ def complaints(job: object) -> list[str]:
     return [error.message for error in jsonschema.Draft202012Validator(job_schema()).iter_errors(job)]
 
 
-@pytest.mark.parametrize("text", [job_text("mine"), *(path.read_text("utf-8") for path in shipped_jobs().values())])
+BUILDS = [
+    path.read_text("utf-8")
+    for name, path in shipped_jobs().items()
+    if not isinstance(load_any_job(name).job, CurateJob)
+]
+
+
+@pytest.mark.parametrize("text", [job_text("mine"), *BUILDS])
 def test_the_schema_accepts_what_the_factory_accepts(text: str) -> None:
     assert complaints(yaml.safe_load(text)) == []
 

@@ -26,6 +26,7 @@ from factory.errors import UserError
 
 BLOCK = 8 << 20  # bytes of a file that are read at once
 BATCH = 8_192  # rows of a block of CSV or Parquet, at most
+ARRAY_ROWS = 10_000  # of a file that is one JSON array, worked on at once
 PEEK = 1_000  # rows by which a file is judged
 DETAIL = 200  # characters of what is said of a fault
 
@@ -110,7 +111,11 @@ def first_block(file: DataFile, wanted: Collection[str]) -> Block | None:
 def _json_blocks(file: DataFile, wanted: Collection[str] | None) -> Iterator[Block]:
     with _opened(file) as stream:
         number = 1
-        for lines in _lines(stream):
+        begin = stream.read(BLOCK).removeprefix(b"\xef\xbb\xbf")
+        if _is_array(begin):
+            yield from _array_blocks(file, begin + stream.read(), wanted)
+            return
+        for lines in _lines(stream, begin):
             rows, faults, height = _parse_lines(lines, number)
             number += len(lines)
             if height:
@@ -118,10 +123,41 @@ def _json_blocks(file: DataFile, wanted: Collection[str] | None) -> Iterator[Blo
                 yield Block(height, {name: [row.get(name) for row in rows] for name in names}, faults)
 
 
-def _lines(stream: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a file, so many at once as BLOCK bytes hold."""
+def _is_array(begin: bytes) -> bool:
+    """Return whether a file is one JSON array: it begins as one, and that is not one line among others."""
+    line, _, rest = begin.lstrip().partition(b"\n")
+    if line[:1] != b"[":
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return True
+    return not rest.strip()
+
+
+def _array_blocks(file: DataFile, data: bytes, wanted: Collection[str] | None) -> Iterator[Block]:
+    """Yield the rows of a file that is one JSON array; unlike lines, it is read as a whole or not at all."""
+    try:
+        values = orjson.loads(data)
+    except orjson.JSONDecodeError as error:
+        raise UserError(
+            f"{file.label} begins as a JSON array and cannot be read as one ({error}); write one object a line"
+        ) from None
+    for start in range(0, len(values), ARRAY_ROWS):
+        part = values[start : start + ARRAY_ROWS]
+        faults = [
+            (i, f"element {start + i}: {_KINDS[type(value)]}, not an object")
+            for i, value in enumerate(part)
+            if not isinstance(value, dict)
+        ]
+        rows = [value for value in part if isinstance(value, dict)]
+        names = _keys(rows) if wanted is None else list(wanted)
+        yield Block(len(part), {name: [row.get(name) for row in rows] for name in names}, faults)
+
+
+def _lines(stream: IO[bytes], data: bytes) -> Iterator[list[bytes]]:
+    """Yield the lines of a file that begins with `data`, so many at once as BLOCK bytes hold."""
     begun: list[bytes] = []  # of a line that is longer than what was read at once
-    data = stream.read(BLOCK).removeprefix(b"\xef\xbb\xbf")
     while data:
         whole, end, rest = data.rpartition(b"\n")
         if end:

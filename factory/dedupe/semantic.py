@@ -11,8 +11,8 @@ numbers, after André et al. 2015).
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,10 +28,10 @@ FULL_UP_TO, LISTS_FROM = 20_000, 1_000
 """Rows up to which all are compared with all kept ones; rows from which lists can be trained, if they are asked for."""
 BLOCK = 1_024
 CHUNK = 128
-NEAREST = 16
-LISTS_PER_ROOT, PROBED, TRAINED_ON = 1.45, 24, 32
+NEAREST = 12
+LISTS_PER_ROOT, PROBED, TRAINED_ON = 0.9, 12, 24
 """Lists for each square root of the rows; lists looked into; rows that a centroid is trained on."""
-ROUNDS, SEED = 6, 1
+ROUNDS, SEED = 4, 1
 SLACK, ROUGH_SLACK = 1e-4, 0.3
 """How far below the threshold the first estimate of a cosine may lie: of a product in float32; of quantized vectors,
 which comes out too low (with 0.1, 2 % of the copies were missed)."""
@@ -68,20 +68,32 @@ def semantic_duplicates(
     """
     if not 0 < threshold <= 1:
         raise UserError(f"the threshold of semantic dedupe is a cosine above 0 and up to 1; found {threshold}")
+    from threadpoolctl import threadpool_limits
+
     norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float32))
     order = np.argsort(ranks, kind="stable")
     order = order[(alive & (norms > 0) & np.isfinite(norms))[order]]
-    pool = _Pool(vectors, norms, order)
+    pool = _Pool(_units(vectors, norms, order))
     full = mode == "full" or order.size < (FULL_UP_TO if mode == "auto" else LISTS_FROM)
     twins, cosines = np.full(order.size, -1, np.int64), np.zeros(order.size)
-    with ThreadPoolExecutor(os.cpu_count() or 1, initializer=_use_one_thread) as threads:
+    workers = ThreadPoolExecutor(os.cpu_count() or 1, initializer=_use_one_thread)
+    with threadpool_limits(1), workers as threads:  # products that start threads of their own spin for twice the time
         index = threads.submit(_full_index if full else _lists_index, pool).result()
         greedy = _Greedy(pool, threshold, index, SLACK if full else ROUGH_SLACK, threads, twins, cosines)
         for start in range(0, order.size, BLOCK):
             greedy.choose(np.arange(start, min(start + BLOCK, order.size)))
+        greedy.wait()
     left = twins >= 0
     out = {"row": order[left], "twin": order[twins[left]], "similarity": cosines[left]}
     return pl.DataFrame(out, schema=DUPLICATES).sort("row")
+
+
+def _units(vectors: Vectors, norms: Floats, order: Ints) -> Floats:
+    units = np.empty((order.size, vectors.shape[1]), np.float32)
+    for start in range(0, order.size, BLOCK):
+        rows = order[start : start + BLOCK]
+        np.divide(vectors[rows], norms[rows, None], out=units[start : start + BLOCK], dtype=np.float32)
+    return units
 
 
 DUPLICATES = {"row": pl.Int64, "twin": pl.Int64, "similarity": pl.Float64}
@@ -94,23 +106,21 @@ def stacked(frames: list[pl.DataFrame]) -> npt.NDArray[np.float16]:
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """The living rows by place, from 0, in the order in which they are chosen."""
+    """The unit vectors of the living rows by place, from 0, in the order in which they are chosen: 4 d bytes a row."""
 
-    vectors: Vectors
-    norms: Floats
-    order: Ints
+    units: Floats
 
-    def unit(self, places: Ints) -> Floats:
-        """Return the unit vectors of places."""
-        rows = self.order[places]
-        return np.ascontiguousarray(self.vectors[rows] / self.norms[rows, None], dtype=np.float32)
+    @property
+    def size(self) -> int:
+        """Return how many rows there are."""
+        return len(self.units)
 
     def cosines(self, these: Ints, those: Ints) -> npt.NDArray[np.float64]:
         """Return the cosine of each pair, summed up in the same order whatever is asked for beside it."""
         found = np.empty(these.size)
         for start in range(0, these.size, 8 * BLOCK):
             part = slice(start, start + 8 * BLOCK)
-            found[part] = np.einsum("ij,ij->i", self.unit(these[part]), self.unit(those[part]), dtype=np.float64)
+            found[part] = np.einsum("ij,ij->i", self.units[these[part]], self.units[those[part]], dtype=np.float64)
         return np.round(found, DIGITS)
 
 
@@ -125,41 +135,51 @@ class _Greedy:
     threads: ThreadPoolExecutor
     twins: Ints
     cosines: npt.NDArray[np.float64]
+    adding: list[Future[None]] = field(default_factory=list)
 
     def choose(self, places: Ints) -> None:
-        """Decide on one block: first against the rows kept before it, then within it; and index what is kept of it."""
-        block = self.pool.unit(places)
+        """Decide on one block: first against the rows kept before it, then within it; and index what is kept of it.
+
+        While the block before it is still being indexed, its rows are compared with one another.
+        """
+        block = self.pool.units[places]
+        near = np.tril(block @ block.T >= self.threshold - SLACK, -1)
+        self.wait()
         if self.index.ntotal:
             self.compare_with_kept(places, block)
-        self.compare_within(places, block)
+        self.compare_within(places, near)
         kept = self.twins[places] < 0
-        self.threads.submit(self.index.add_with_ids, block[kept], places[kept]).result()
+        self.adding.append(self.threads.submit(self.index.add_with_ids, block[kept], places[kept]))
+
+    def wait(self) -> None:
+        """Have everything indexed that was kept so far."""
+        while self.adding:
+            self.adding.pop().result()
 
     def compare_with_kept(self, places: Ints, block: Floats) -> None:
-        """Give those a twin that are near an indexed row: the nearest, or the earliest of several as near."""
-        rough, found = self.search(block)
-        row, column = np.nonzero((found >= 0) & (rough >= self.threshold - self.slack))
-        mine, theirs = places[row], found[row, column]
-        exact = self.pool.cosines(mine, theirs)
-        order = np.lexsort((theirs, -exact, mine))
-        order = order[exact[order] >= self.threshold]
-        mine, theirs, exact = mine[order], theirs[order], exact[order]
-        first = np.diff(mine, prepend=-1) != 0
-        self.twins[mine[first]], self.cosines[mine[first]] = theirs[first], exact[first]
-
-    def search(self, block: Floats) -> tuple[Floats, Ints]:
-        """Return (estimated cosines, places; -1 where there is none) of each row's nearest indexed ones.
+        """Give those a twin that are near an indexed row: the nearest, or the earliest of several as near.
 
         In chunks of a fixed size, each on one thread: what is found does not depend on how many threads there are.
         """
         nearest = min(NEAREST, self.index.ntotal)
-        chunks = [block[start : start + CHUNK] for start in range(0, len(block), CHUNK)]
-        found = list(self.threads.map(lambda chunk: self.index.search(chunk, nearest), chunks))
-        return np.concatenate([rough for rough, _ in found]), np.concatenate([places for _, places in found])
 
-    def compare_within(self, places: Ints, block: Floats) -> None:
+        def nearest_of(start: int) -> tuple[Ints, Ints, npt.NDArray[np.float64]]:
+            chunk = slice(start, start + CHUNK)
+            rough, found = self.index.search(block[chunk], nearest)
+            row, column = np.nonzero((found >= 0) & (rough >= self.threshold - self.slack))
+            mine, theirs = places[chunk][row], found[row, column]
+            exact = self.pool.cosines(mine, theirs)
+            order = np.lexsort((theirs, -exact, mine))
+            order = order[exact[order] >= self.threshold]
+            mine, theirs, exact = mine[order], theirs[order], exact[order]
+            first = np.diff(mine, prepend=-1) != 0
+            return mine[first], theirs[first], exact[first]
+
+        for mine, theirs, exact in self.threads.map(nearest_of, range(0, len(block), CHUNK)):
+            self.twins[mine], self.cosines[mine] = theirs, exact
+
+    def compare_within(self, places: Ints, near: npt.NDArray[np.bool_]) -> None:
         """Give those a twin, or a nearer one, that are near a kept, earlier row of their own block."""
-        near = np.tril(block @ block.T >= self.threshold - SLACK, -1)
         for i in np.flatnonzero(near.any(axis=1)):
             others = places[:i][near[i, :i]]
             others = others[self.twins[others] < 0]
@@ -183,17 +203,17 @@ def _use_one_thread() -> None:
 def _full_index(pool: _Pool) -> Any:
     import faiss
 
-    return faiss.IndexIDMap(faiss.IndexFlatIP(pool.vectors.shape[1]))
+    return faiss.IndexIDMap(faiss.IndexFlatIP(pool.units.shape[1]))
 
 
 def _lists_index(pool: _Pool) -> Any:
     """Return an empty index whose centroids and codes are trained on a fixed draw of the pool."""
     import faiss
 
-    dimensions = pool.vectors.shape[1]
-    lists = max(1, int(LISTS_PER_ROOT * np.sqrt(pool.order.size)))
-    drawn = permutation(SEED, "semantic centroids", pool.order.size)[: lists * TRAINED_ON].astype(np.int64)
-    sample = pool.unit(np.sort(drawn))
+    dimensions = pool.units.shape[1]
+    lists = max(1, int(LISTS_PER_ROOT * np.sqrt(pool.size)))
+    drawn = permutation(SEED, "semantic centroids", pool.size)[: lists * TRAINED_ON].astype(np.int64)
+    sample = pool.units[np.sort(drawn)]
     centroids = faiss.Kmeans(
         dimensions,
         lists,

@@ -70,10 +70,15 @@ class StaticEmbedder:
         A text's bits depend on the text alone: not on its neighbours, its place or the number of threads.
         """
         out = np.empty((len(texts), self.dimensions), np.float32)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-            for start in range(0, len(texts), BLOCK):
-                block = texts[start : start + BLOCK]
-                self._pieces.embed(block, out[start : start + len(block)], pool)
+        starts = range(0, len(texts), BLOCK)
+        with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:  # one cuts the next block while the others add up
+            cuts = (pool.submit(self._pieces.tokens, texts[start : start + BLOCK]) for start in starts)
+            cut = next(cuts, None)
+            for start in starts:
+                following = next(cuts, None)
+                assert cut is not None, "there is one for each start"
+                self._pieces.embed(*cut.result(), out[start : start + BLOCK], pool)
+                cut = following
         return out
 
     def __reduce__(self) -> tuple[Any, tuple[str, Path]]:
@@ -89,10 +94,9 @@ class _Pieces:
     unknown: int | None
     vectors: Floats
 
-    def embed(self, texts: Sequence[str], out: Floats, pool: ThreadPoolExecutor) -> None:
-        """Write the unit vectors of a block of texts into `out`."""
-        ids, borders = self.tokens(texts)
-        parts = [(start, min(start + PART, len(texts))) for start in range(0, len(texts), PART)]
+    def embed(self, ids: Ints, borders: Ints, out: Floats, pool: ThreadPoolExecutor) -> None:
+        """Write the unit vectors of a block of texts, cut into pieces, into `out`."""
+        parts = [(start, min(start + PART, len(out))) for start in range(0, len(out), PART)]
         list(pool.map(lambda part: self._sum(ids, borders[part[0] : part[1] + 1], out[part[0] : part[1]]), parts))
 
     def tokens(self, texts: Sequence[str]) -> tuple[Ints, Ints]:

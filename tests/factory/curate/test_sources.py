@@ -264,6 +264,14 @@ def test_shard_that_was_lost_is_read_again(desk: Desk) -> None:
     assert desk.rows(name).height == 5
 
 
+@pytest.mark.parametrize("gap", [b"", b"\n", b"\n  "])
+def test_one_json_array_is_read_like_lines(desk: Desk, gap: bytes) -> None:
+    rows = [b'{"instruction": "Name a river.", "output": "The Loire."}', b"7", b'{"instruction": "And a lake."}']
+    desk.write("a.json", b"[" + gap + (b"," + gap).join(rows) + gap + b"]\n")
+    assert desk.rows("a.json")["instruction"].to_list() == ["Name a river.", "And a lake."]
+    assert desk.rejects("a.json") == ["row_readable: a.json, element 1: a number, not an object"]
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 BAD_LINES = {
@@ -367,7 +375,7 @@ REFUSED: dict[str, tuple[str, bytes, str]] = {
     "empty csv": ("a.csv", b"", "no rows"),
     "header alone": ("a.csv", b"instruction,output\n", "no rows"),
     "empty parquet": ("a.parquet", table_bytes(text=pa.array([], pa.string())), "no rows"),
-    "array": ("a.json", b'[\n{"a": 1},\n{"a": 2}\n]\n', "jq -c"),
+    "array": ("a.json", b'[\n{"a": 1},\n{"a": 2\n', "JSON array"),
     "noise": ("a.jsonl", bytes(range(256)) * 9, "cannot be read"),
     "utf-16": ("a.csv", "instruction,output\na,b\n".encode("utf-16"), "the first line must name the columns"),
     "half bad": ("a.jsonl", lines(GOOD, b"{", b"}"), "2 of its first 3 rows cannot be read; line 2"),

@@ -35,7 +35,7 @@ class SemanticLevel(Strict):
     """Rows that mean what a benchmark row means."""
 
     embedder: str = Field(default="minilm", description="minilm, static, a folder, or a model on the Hub.")
-    threshold: float = Field(default=0.8, gt=0, le=1, description="Least cosine of a row with a benchmark text.")
+    threshold: float = Field(default=0.9, gt=0, le=1, description="Least cosine of a row with a benchmark text.")
     verdict: bool = Field(default=False, description="Ask the teacher whether it is the same question.")
 
 

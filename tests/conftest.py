@@ -37,6 +37,7 @@ _load("by_hand")
 _load("extracting")
 _load("nonsense")
 _load("curating")
+_load("killing")
 _load("fake_vllm")
 _load("tiny_model")
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from random import Random
 from typing import Any
 
+import killing
 import psutil
 import pytest
+from killing import committed, contents, kill_during
 
 JOB: dict[str, Any] = {
     "kind": "build",
@@ -39,40 +39,14 @@ if __name__ == "__main__":
 
 def start(out: Path, rows: int, stderr: int = subprocess.DEVNULL) -> subprocess.Popen[bytes]:
     """Return a build in two workers, all in a process group of their own."""
-    command = [sys.executable, "-c", RUN, json.dumps(JOB | {"rows": rows}), str(out)]
-    return subprocess.Popen(command, start_new_session=True, stderr=stderr)
-
-
-def committed(out: Path) -> int:
-    return sum(1 for _ in out.glob("artifacts/*/*/manifest.json"))
-
-
-def kill_during(out: Path, rows: int, random: Random) -> int | None:
-    """Return how many artifacts there were when a build was killed; None when it was too quick to be killed.
-
-    A build is killed some commits after its start (none, at times) and up to 50 ms later, so at any of its steps.
-    """
-    run, enough = start(out, rows), committed(out) + random.randrange(18)
-    begun = time.monotonic() + random.random()
-    while run.poll() is None and not (committed(out) >= enough and time.monotonic() > begun):
-        time.sleep(0.005)
-    time.sleep(random.random() / 20)
-    if run.poll() is not None:
-        return None
-    os.killpg(run.pid, signal.SIGKILL)
-    run.wait()
-    return committed(out)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+    return killing.start(RUN, JOB | {"rows": rows}, out, stderr)
 
 
 def survive(tmp_path: Path, rows: int, kills: int, seed: int) -> dict[str, Any]:
     """Kill a build so often, let it end, and compare it with one that nobody killed."""
     out, random, seen = tmp_path / "killed", Random(seed), list[int]()
     for _ in range(3 * kills):
-        if len(seen) < kills and (found := kill_during(out, rows, random)) is not None:
+        if len(seen) < kills and (found := kill_during(start(out, rows), out, random, 18)) is not None:
             seen.append(found)
     for folder in (out, tmp_path / "whole"):
         ended = start(folder, rows, stderr=subprocess.PIPE)

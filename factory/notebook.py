@@ -11,7 +11,7 @@ import polars as pl
 from factory.jobs.engine import InProcess
 from factory.jobs.kinds import any_job, load_any_job, run_job
 from factory.jobs.record import Built
-from factory.release.reference import find_release, read_config
+from factory.release.reference import find_release, main_config, read_config
 
 
 def build(
@@ -29,6 +29,12 @@ def build(
         return run_job(file, Path(out), engine)
 
 
-def load(ref: str | Path, config: str = "sft", split: str = "train", *, out: str | Path = "outputs") -> pl.DataFrame:
-    """Return the rows of one config and split of a release: a folder, or NAME[@VERSION] under `out`."""
-    return read_config(find_release(str(ref), Path(out)), config, split)
+def load(
+    ref: str | Path, config: str | None = None, split: str = "train", *, out: str | Path = "outputs"
+) -> pl.DataFrame:
+    """Return the rows of one config and split of a release: a folder, or NAME[@VERSION] under `out`.
+
+    The config is `sft` unless said; of a curated release its first.
+    """
+    folder = find_release(str(ref), Path(out))
+    return read_config(folder, config or main_config(folder), split)

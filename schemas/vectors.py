@@ -1,4 +1,4 @@
-"""TEXT_VECTORS: what an embedder says of a row's text, as unit vectors in half precision; made once, read by many."""
+"""TEXT_VECTORS: what an embedder says of a row's text, as unit vectors in half precision."""
 
 from __future__ import annotations
 

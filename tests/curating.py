@@ -11,14 +11,13 @@ import polars as pl
 
 from factory.artifacts.stage import Stage
 from factory.artifacts.store import Store
-from factory.curate.corrupt import CORRUPT, FIND_CORRUPTED, CorruptSpec, make_pool
 from factory.dedupe.against import EARLIER, FIND_EARLIER
 from factory.dedupe.near import SIGN, MinHashSpec, sign_params
 from factory.dedupe.normal import FIND_KEYS, ExactSpec
 from factory.gates.benchmarks_read import make_book
 from factory.gates.decontaminate import DECONTAMINATE, FIND_HITS, DecontaminateSpec
 from factory.gates.difficulty import DIFFICULTY, DifficultySpec
-from factory.gates.filters import FILTER, FiltersSpec
+from factory.gates.filters import FILTER, FiltersSpec, filter_params
 from factory.jobs.screen import COPIES, SCREEN, Written
 from schemas.benchmark_texts import BENCHMARK_TEXTS
 from schemas.curation import HITS, ROWS
@@ -110,13 +109,11 @@ def steps(folder: Path) -> list[tuple[Stage, pl.DataFrame, Mapping[str, Any], Ma
     leaks = DecontaminateSpec.model_validate({"benchmarks": [{"name": "hens", "path": "hens.jsonl"}]}).params()
     hits = FIND_HITS.run(frame, leaks, book=book)
     repeats = Releases().query(frame, None, 0.9)
-    spoil = CorruptSpec(share=0.5)
-    pool = make_pool(frame["id"], frame["answer"], spoil)
     band = DifficultySpec.model_validate({"band": {"least": 1, "most": 7, "of": 8}})
     said = Said(tuple(f"r{i}" for i in range(6)))
     screened = {"leaks": leaks, "earlier": {"threshold": None, "semantic": 0.9}}
     return [
-        (FILTER, frame, FiltersSpec().model_dump(mode="json"), {}),
+        (FILTER, frame, filter_params(FiltersSpec()), {}),
         (DIFFICULTY, frame, band.model_dump(mode="json"), {}),
         (FIND_HITS, frame, leaks, {"book": book}),
         (DECONTAMINATE, frame, leaks, {"hits": Found(hits)}),
@@ -124,8 +121,6 @@ def steps(folder: Path) -> list[tuple[Stage, pl.DataFrame, Mapping[str, Any], Ma
         (EARLIER, frame, {}, {"hits": Found(repeats)}),
         (FIND_KEYS, frame, ExactSpec().model_dump(mode="json"), {}),
         (SIGN, frame, sign_params(MinHashSpec()), {}),
-        (CORRUPT, frame, spoil.model_dump(mode="json"), {"pool": pool}),
-        (FIND_CORRUPTED, frame, spoil.model_dump(mode="json"), {"pool": pool}),
         (SCREEN, verdicts(VERDICTS), screened, {"texts": said, "book": book, "index": Releases()}),
         (COPIES, verdicts(KEPT), {"copies": 0.8, "meaning": None}, {"texts": said, "written": Written()}),
     ]

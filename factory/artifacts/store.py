@@ -16,6 +16,7 @@ import orjson
 import polars as pl
 
 from factory.artifacts.digest import canonical_json
+from factory.errors import UserError
 from schemas.columns import REASONS
 
 
@@ -37,13 +38,20 @@ class Artifact:
 
     def read(self, columns: list[str] | None = None) -> pl.DataFrame:
         """Return the rows, or some of their columns."""
-        return pl.read_parquet(self.folder / "rows.parquet", columns=columns)
+        return self._read("rows.parquet", columns)
 
     def read_rejects(self) -> pl.DataFrame:
         """Return (id, reasons) of the rows that left here."""
         if not self.rejects:
             return pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
-        return pl.read_parquet(self.folder / "rejects.parquet")
+        return self._read("rejects.parquet")
+
+    def _read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:
+        try:
+            return pl.read_parquet(self.folder / name, columns=columns)
+        except (pl.exceptions.ComputeError, FileNotFoundError) as error:
+            found, remedy = str(error).partition("\n")[0], f"remove {self.folder.parent} and run again: it is made anew"
+            raise UserError(f"{self.folder / name} is damaged ({found}); {remedy}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,28 +12,26 @@ import polars as pl
 
 from factory.artifacts.store import Store
 from factory.cli.console import emit, say, say_table
-from factory.cli.options import json_option
+from factory.cli.options import json_option, out_option
+from factory.curate.columns import RowColumns
+from factory.curate.sources import ReadSource, RowSource, read_sources
 from factory.errors import UserError
 from factory.gates.benchmark_index import index_of
-from factory.gates.benchmarks_read import BenchmarkSource, columns_of, make_book, read_benchmarks
+from factory.gates.benchmarks_read import BenchmarkSource, make_book, read_benchmarks
 from factory.gates.decontaminate import LEVELS, DecontaminateSpec, find_hits, rejecting, settings_of
 from factory.gates.leaks import self_test
-from factory.seeds.read import read_table
-from schemas.curation import ROWS
 
-INSTRUCTIONS = ("instruction", "question", "prompt", "problem", "input", "text")
-ANSWERS = ("answer", "response", "output", "solution", "completion")
 SHOWN = 20
-SHARD = 50_000
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--against", "against", multiple=True, required=True, metavar="NAME=FILE", help="A benchmark; repeat.")
 @click.option("--columns", metavar="A,B", help="Columns of the benchmarks to look for; by default all that hold text.")
-@click.option("--instruction", metavar="COLUMN", help="Column of FILE; by default instruction, question, prompt ...")
-@click.option("--answer", metavar="COLUMN", help="Column of FILE; by default answer, response, output ...")
+@click.option("--instruction", metavar="COLUMN", help="Column of the instruction; the usual names are found.")
+@click.option("--answer", metavar="COLUMN", help="Column of the answer; the usual names are found.")
 @click.option("--self-test", "test", is_flag=True, help="Plant leaks of these benchmarks too, and tell what is caught.")
+@out_option
 @json_option
 def decontaminate(
     file: Path,
@@ -41,27 +39,32 @@ def decontaminate(
     columns: str | None,
     test: bool,
     as_json: bool,
-    **mapped: str | None,
+    **given: Any,
 ) -> None:
     """Look in FILE for rows that give away a benchmark; changes nothing.
 
-    FILE and the benchmarks are JSONL, CSV or Parquet files, or hub:ORG/NAME[@REVISION].
+    FILE is whatever can be curated: JSONL, CSV or Parquet (.gz and .zst too), a folder or pattern of such,
+    hub:ORG/NAME[@REVISION], a release (its folder, or NAME[@VERSION]). Benchmarks are files, or on the Hub too.
     """
     wanted = [name.strip() for name in columns.split(",") if name.strip()] if columns else None
     spec = DecontaminateSpec(benchmarks=[_source(text, wanted) for text in against])
-    rows = read_rows(str(file), mapped.get("instruction"), mapped.get("answer"))
+    asked = RowColumns(instruction=given["instruction"], answer=given["answer"])
     with tempfile.TemporaryDirectory(prefix="factory-") as folder:
-        book = make_book(read_benchmarks(spec.benchmarks, Path()), Store(Path(folder)))
-        params = spec.params()
-        shards = [rows[start : start + SHARD] for start in range(0, rows.height, SHARD)]
-        hits = pl.concat([find_hits(shard, params, book=book) for shard in shards])
+        store, params = Store(Path(folder)), spec.params()
+        book = make_book(read_benchmarks(spec.benchmarks, Path()), store)
+        source = _read(str(file), asked, store, given["out"])
+        hits = pl.concat([find_hits(shard.read(), params, book=book) for shard in source.artifacts])
         told = self_test(book, params, seed=1) if test else None
         watched = index_of(book, settings_of(params)).watched()
-    result = _summary(rows, hits, watched, rejecting(params))
+        doubt = _unreadable(source) if source.unreadable else None
+    result = _summary(source, hits, watched, rejecting(params))
     if as_json:
         emit(result | {"hits": hits.drop("estimated").to_dicts()} | ({"self_test": told} if told is not None else {}))
     else:
+        say("; ".join(source.notes), err=True)
         _show(result, hits, told)
+        if doubt:
+            say(doubt)
 
 
 def _source(text: str, columns: list[str] | None) -> BenchmarkSource:
@@ -74,33 +77,26 @@ def _source(text: str, columns: list[str] | None) -> BenchmarkSource:
         raise UserError(f"a benchmark's name has a-z, 0-9 and hyphens only; found '{name}'") from None
 
 
-def read_rows(path: str, instruction: str | None, answer: str | None) -> pl.DataFrame:
-    """Return ROWS of a file; UserError where it has no such columns. Without an answer column answers are empty."""
-    asked = _first_column(path, (instruction,) if instruction else INSTRUCTIONS)
-    said = _first_column(path, (answer,) if answer else ANSWERS)
-    if instruction and asked is None or answer and said is None or (asked is None and said is None):
-        names = [name for name in (instruction, answer) if name] or [*INSTRUCTIONS, *ANSWERS]
-        raise UserError(f"{path} has none of the columns {', '.join(names)}; name its own: --instruction, --answer")
-    mapped = {name: column for name, column in (("instruction", asked), ("answer", said)) if column}
-    frame = read_table(path, mapped, base=Path())
-    present = frame.with_columns(id=pl.format("row-{}", "row"), source=pl.lit(path))
-    others = [pl.lit(None).cast(dtype).alias(n) for n, dtype in ROWS.columns.items() if n not in present.columns]
-    return present.with_columns(others).select(*ROWS.columns)
+def _read(file: str, columns: RowColumns, store: Store, out: Path) -> ReadSource:
+    """Return the rows of a source as a curation would read them, in shards on disk."""
+    [source] = read_sources([RowSource(path=file, columns=columns)], Path.cwd(), store, out)
+    return source
 
 
-def _first_column(path: str, names: Sequence[str]) -> str | None:
-    """Return the first of the names that is a column of the file."""
-    there = columns_of(path, Path(), None)
-    return next((name for name in names if name in there), None)
+def _unreadable(source: ReadSource) -> str:
+    """Return in words how many rows of a source could not be read, and what is wrong with the first."""
+    rejects = next(shard for shard in source.artifacts if shard.rejects).read_rejects()
+    return f"rows that could not be read: {source.unreadable:,}; the first: {rejects['reasons'][0][0]['detail']}"
 
 
-def _summary(rows: pl.DataFrame, hits: pl.DataFrame, watched: pl.DataFrame, levels: Sequence[str]) -> dict[str, Any]:
+def _summary(source: ReadSource, hits: pl.DataFrame, watched: pl.DataFrame, levels: Sequence[str]) -> dict[str, Any]:
     table = [
         {**row, "hits": {level: _rows_at(hits, row["against"], level) for level in LEVELS}}
         for row in watched.iter_rows(named=True)
     ]
     leaving = hits.filter(pl.col("level").is_in(levels))["row"].n_unique()
-    return {"rows": rows.height, "rows_with_hits": hits["row"].n_unique(), "rejected": leaving, "benchmarks": table}
+    counts = {"rows": source.rows, "unreadable": source.unreadable, "rows_with_hits": hits["row"].n_unique()}
+    return {**counts, "rejected": leaving, "benchmarks": table}
 
 
 def _rows_at(hits: pl.DataFrame, against: str, level: str) -> int:

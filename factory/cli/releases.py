@@ -45,15 +45,18 @@ def _render(text: str) -> None:
 @click.argument("ref")
 @click.option("-n", "count", type=click.IntRange(min=1), default=5, show_default=True, help="How many rows.")
 @click.option("--config", help="Config of the release, such as sft, rl, lineage; default: its first of rows.")
-@click.option("--split", default="train", show_default=True, help="Split of the config.")
+@click.option("--split", help="Split of the config; default: train, or its first.")
 @out_option
 @json_option
-def rows(ref: str, count: int, config: str | None, split: str, out: Path, as_json: bool) -> None:
+def rows(ref: str, count: int, config: str | None, split: str | None, out: Path, as_json: bool) -> None:
     """Show the first rows of a release. REF is its folder, or NAME[@VERSION]; --json prints JSON lines."""
-    from factory.cli.reading import collect, scan
+    from factory.cli.reading import collect, scan, splits_of
 
     folder = find_release(ref, out)
     config = config or main_config(folder)
+    if split is None:
+        splits = splits_of(folder, config)
+        split = "train" if "train" in splits else next(iter(splits), "train")
     for row in collect(scan(folder, config, split).head(count), folder).iter_rows(named=True):
         if as_json:
             emit(row)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -27,19 +29,28 @@ Types = dict[str, Any]  # of a column: its Arrow type, or JSON
 _CONFLICTS = (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError)
 
 
-def types_of(file: DataFile) -> Types:
-    """Return the type of each column of a file: what Parquet says, text for CSV, and what all rows of JSON lines have.
+Numbers = npt.NDArray[np.int64]
 
-    CSV stays text, since '007' is no number; JSON lines are read whole for it.
+
+def types_of(file: DataFile, kept: Numbers) -> Types:
+    """Return the type of each column of a file: what Parquet says, text for CSV, and what kept rows of JSON lines have.
+
+    `kept` are the places in the file of the rows that stay, sorted: a row that leaves has no say. CSV stays text, since
+    '007' is no number; JSON lines are read whole for it.
     """
     if file.format == "parquet":
         return {field.name: field.type for field in pq.read_schema(file.path)}
     if file.format == "csv":
         return dict.fromkeys(names_of(file) or [], pa.string())
     types: Types = {}
+    at = 0
     for block in read_blocks(file):
-        types = unified(types, {name: _type_of(values) for name, values in block.columns.items()})
-    return types
+        lo, hi = np.searchsorted(kept, (at, at + block.height))
+        picked = np.searchsorted(block.places(), kept[lo:hi] - at).tolist()
+        told = {name: [values[i] for i in picked] for name, values in block.columns.items()} if picked else {}
+        types = unified(types, {name: _type_of(values) for name, values in told.items()})
+        at += block.height
+    return types or dict.fromkeys(names_of(file) or [], pa.string())
 
 
 def unified(a: Types, b: Types) -> Types:
@@ -75,12 +86,17 @@ def _type_of(values: Values) -> Any:
     try:
         return pa.array(values).type
     except _CONFLICTS:
-        return pa.float64() if {type(value) for value in values} <= {int, float, type(None)} else JSON
+        kinds = {type(value) for value in values} - {type(None)}
+        if kinds & {list, dict}:
+            return JSON
+        return pa.float64() if kinds <= {int, float} else pa.string()
 
 
 def _common(a: Any, b: Any) -> Any:
     if a is JSON or b is JSON:
         return JSON
+    if (pa.types.is_string(a) or pa.types.is_string(b)) and not any(map(pa.types.is_nested, (a, b))):
+        return pa.string()  # texts stay what they are; what is none of them becomes its JSON text
     try:
         schemas = [pa.schema([("x", dtype)]) for dtype in (a, b)]
         return pa.unify_schemas(schemas, promote_options="permissive").field(0).type if a != b else a

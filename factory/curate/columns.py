@@ -28,6 +28,7 @@ PAIRS = (
 )
 ALONE = ("prompt", "instruction", "question", "problem", "text")
 INPUT = "input"  # of Alpaca: what the instruction is about
+USUAL = tuple(dict.fromkeys(("id", INPUT, *MESSAGES, *ANSWERS, *ALONE)))  # names that are known
 COUNTS = ("weak_right", "weak_tries", "strong_right", "strong_tries")
 RATES = {"weak_right": "weak_rate", "strong_right": "strong_rate"}  # shares of the tries, where a source has these
 NUMBERS = ("quality", *COUNTS)
@@ -127,7 +128,7 @@ def choose_columns(label: str, names: Iterable[str], told: RowColumns | None = N
     if not instruction and answer is None and messages is None:
         raise UserError(
             f"{label} has no column that is known to hold an instruction; its columns: {_listed(there)}; say which: "
-            "`columns: {instruction: YOUR_COLUMN, answer: YOUR_COLUMN}`"
+            "`columns: {instruction: YOUR_COLUMN, answer: YOUR_COLUMN}`, in a command --instruction and --answer"
         )
     id_ = told.id or ("id" if "id" in there else None)
     return Taken(instruction, answer, messages, id_, known, constants)
@@ -160,9 +161,10 @@ def _first(there: Sequence[str], names: Sequence[str], but: str | None = None) -
 def _require(label: str, ours: str, theirs: str, there: Sequence[str]) -> None:
     if theirs not in there:
         hint = nearest(theirs, there)
+        option = f", in a command --{ours}" if ours in ("instruction", "answer") else ""
         raise UserError(
             f"{label} has no column '{theirs}'{hint if 'did you mean' in hint else ''}; its columns: {_listed(there)}; "
-            f"say in the job which one holds the {ours}: `columns: {{{ours}: YOUR_COLUMN}}`"
+            f"say in the job which one holds the {ours}: `columns: {{{ours}: YOUR_COLUMN}}`{option}"
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +29,26 @@ CODES = {"exact": "text_is_new", "minhash": "not_nearly_a_copy", "semantic": "me
 Mask = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.int64]
 NO_REJECTS = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames(Sequence[pl.DataFrame]):
+    """Some columns of shards, each shard read whenever it is asked for: they are not in memory together."""
+
+    shards: Sequence[Artifact]
+    columns: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.shards)
+
+    @overload
+    def __getitem__(self, place: int) -> pl.DataFrame: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[pl.DataFrame]: ...
+    def __getitem__(self, place: int | slice) -> pl.DataFrame | Sequence[pl.DataFrame]:
+        if isinstance(place, slice):
+            return _Frames(self.shards[place], self.columns)
+        return self.shards[place].read(list(self.columns))
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,13 +140,13 @@ def _asked(job: CurateJob, level: str) -> object:
 def _exact(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:
     spec = job.dedupe.exact
     assert spec is not None
-    keys = [shard.read(["row", "key_hi", "key_lo"]) for shard in pool.prepared["keys"]]
-    copies = exact_duplicates(keys, order, pool.alive)
+    keys = ["row", "key_hi", "key_lo"]
+    copies = exact_duplicates([shard.read(keys) for shard in pool.prepared["keys"]], order, pool.alive)
     found = [_left(copies, CODES["exact"], pl.lit("the same text"))]
     if spec.substring:
         alive = pool.alive.copy()
         alive[copies["row"].to_numpy()] = False
-        parts = find_contained([shard.read(["row", "instruction"]) for shard in pool.rows], spec, order, alive)
+        parts = find_contained(_Frames(pool.rows, ("row", "instruction")), spec, order, alive)
         found.append(_left(parts, "no_part_of_another", pl.lit("its instruction is part of the twin's")))
     return pl.concat(found).sort("row")
 
@@ -142,13 +163,24 @@ def _minhash(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:
 def _semantic(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:
     spec = job.dedupe.semantic
     assert spec is not None
-    shards = [shard.read(["row", "vector"]) for shard in pool.prepared["vectors"]]
-    rows = np.concatenate([shard["row"].to_numpy() for shard in shards])
-    vectors = np.concatenate([shard["vector"].to_numpy() for shard in shards])
+    rows, vectors = _vectors(pool.prepared["vectors"])
     ranks = rows if order is None else order[rows]
     found = semantic_duplicates(vectors, ranks, pool.alive[rows], spec.threshold)
     numbered = found.with_columns(row=pl.Series(rows[found["row"]]), twin=pl.Series(rows[found["twin"]]))
     return _left(numbered, CODES["semantic"], pl.format("cosine {}", pl.col("similarity").round(4)))
+
+
+def _vectors(shards: Sequence[Artifact]) -> tuple[Ranks, npt.NDArray[np.float16]]:
+    """Return the rows of all shards and their vectors (n, d); beside them, one shard at a time is in memory."""
+    n = sum(shard.rows for shard in shards)
+    dtype = shards[0].scan().collect_schema()["vector"]
+    assert isinstance(dtype, pl.Array), "as TEXT_VECTORS says"
+    rows, vectors = np.empty(n, np.int64), np.empty((n, dtype.size), np.float16)
+    end = 0
+    for frame in _Frames(shards, ("row", "vector")):
+        part = slice(end, end := end + frame.height)
+        rows[part], vectors[part] = frame["row"].to_numpy(), frame["vector"].to_numpy()
+    return rows, vectors
 
 
 def _caps(job: CurateJob, pool: Pool, order: Ranks | None) -> pl.DataFrame:

@@ -7,24 +7,19 @@ rows are spoilt follows from their ids and the seed alone. A release made so mus
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal, Self
 
 import polars as pl
 from pydantic import Field, model_validator
 
-from factory.artifacts.digest import Rng, digest, row_rng
-from factory.artifacts.stage import Stage
+from factory.artifacts.digest import Rng, row_rng
 from factory.curate.vague import vague_text
-from factory.score import score, wrong_answers
 from factory.strict import Strict
-from schemas.corrupted import CORRUPTED
-from schemas.curation import ROWS
 
 How = Literal["short", "vague", "wrong"]
-Verifier = Mapping[str, Any]
 
 TAG = "corrupt"
 DONORS = 256  # answers of other rows to choose a wrong one from
@@ -39,9 +34,7 @@ class Weights(Strict):
 
     short: float = Field(default=1.0, ge=0, description="The first sentence or two of the answer.")
     vague: float = Field(default=1.0, ge=0, description="A long text that names the topic and says nothing.")
-    wrong: float = Field(
-        default=1.0, ge=0, description="A wrong answer: one that the row's verifier refuses, else another row's."
-    )
+    wrong: float = Field(default=1.0, ge=0, description="A wrong answer: the one of another row.")
 
     @model_validator(mode="after")
     def _some(self) -> Self:
@@ -65,51 +58,39 @@ def _hash(seed: int, id_: str) -> str:
     return blake2b(f"{seed}\x1f{TAG}\x1f{id_}".encode(), digest_size=8).hexdigest()
 
 
-def last_chosen(ids: pl.Series, share: float, seed: int) -> str:
-    """Return the greatest hash and id of the round(share * n) rows that come first by hash; empty where none do.
-
-    A row is chosen if it does not come after it: so a shard can tell its rows without knowing the others.
-    """
-    n = round(share * len(ids))
-    return sorted(_hash(seed, id_) + id_ for id_ in ids.to_list())[n - 1] if n else ""
-
-
-def chosen_rows(ids: pl.Series, share: float, seed: int) -> pl.Series:
-    """Return a mask of just round(share * n) of the rows, the same ones whatever their order; ids must be distinct."""
-    return _not_after(ids, last_chosen(ids, share, seed), seed)
-
-
 def _not_after(ids: pl.Series, last: str, seed: int) -> pl.Series:
     return pl.Series("chosen", [_hash(seed, id_) + id_ <= last for id_ in ids.to_list()], dtype=pl.Boolean)
 
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """What spoiling a row needs to know of the others: where the choice ends, answers to give instead, verifiers."""
+    """What spoiling a row needs to know of the others: where the choice ends, and answers to give instead.
+
+    `last` is the greatest hash and id of the rows that are chosen, empty where none are: so a shard can tell its rows
+    without knowing the others.
+    """
 
     last: str
     donors: tuple[str, ...]
-    verifiers: Mapping[str, Verifier] = field(default_factory=dict)  # by id, of the rows that have one
-
-    @property
-    def identity(self) -> str:
-        """Return the digest of everything in it."""
-        return digest(last=self.last, donors=self.donors, verifiers={k: dict(v) for k, v in self.verifiers.items()})
 
 
-def make_pool(
-    ids: pl.Series, answers: pl.Series, spec: CorruptSpec, verifiers: Mapping[str, Verifier] | None = None
-) -> Pool:
-    """Return the pool of a dataset of (id, answer); the order of its rows does not matter.
+def make_pool(shards: Iterable[pl.DataFrame], spec: CorruptSpec) -> Pool:
+    """Return the pool of a dataset in shards of (id, answer); ids must be distinct, the order of rows does not matter.
 
-    The donors are answers of the rows whose hashes are smallest under another tag, each answer once.
+    The round(share * n) rows are chosen that come first by hash. The donors are answers of the rows whose hashes are
+    smallest under another tag, each answer once. All ids are held, but of the answers no more than a shard's.
     """
-    said = pl.DataFrame({"id": ids, "answer": answers.cast(pl.String).fill_null("")}).filter(pl.col("answer") != "")
-    hashes = [_hash(spec.seed, "donor\x1f" + id_) for id_ in said["id"].to_list()]
-    first = said.with_columns(hash=pl.Series(hashes, dtype=pl.String)).sort("hash", "id")
-    donors = first["answer"].head(4 * DONORS).unique(maintain_order=True).head(DONORS)
-    chosen = last_chosen(ids, spec.share, spec.seed)
-    return Pool(chosen, tuple(donors.to_list()), verifiers or {})
+    places: list[str] = []
+    first = pl.DataFrame(schema={"id": pl.String, "answer": pl.String, "hash": pl.String})
+    for shard in shards:
+        places.extend(_hash(spec.seed, id_) + id_ for id_ in shard["id"].to_list())
+        said = shard.select("id", pl.col("answer").cast(pl.String).fill_null("")).filter(pl.col("answer") != "")
+        hashes = [_hash(spec.seed, "donor\x1f" + id_) for id_ in said["id"].to_list()]
+        both = pl.concat([first, said.with_columns(hash=pl.Series(hashes, dtype=pl.String))])
+        first = both.sort("hash", "id").head(4 * DONORS)
+    n = round(spec.share * len(places))
+    donors = first["answer"].unique(maintain_order=True).head(DONORS)
+    return Pool(sorted(places)[n - 1] if n else "", tuple(donors.to_list()))
 
 
 # ----------------------------------------------------------------------------------------------------- how it is spoilt
@@ -137,12 +118,8 @@ def _trimmed(text: str) -> str:
     return (cut.rsplit(None, 1)[0] if " " in cut else cut).rstrip(".,;:") + "."
 
 
-def _wrong(answer: str, verifier: Verifier | None, donors: Sequence[str], rng: Rng) -> str:
-    """Return a wrong answer: the verifier's own where it has one that it refuses, else another row's."""
-    if verifier is not None:
-        broken = wrong_answers(verifier)["broken"]
-        if broken.strip() and score(broken, verifier).value != 1.0:
-            return broken
+def _wrong(answer: str, donors: Sequence[str], rng: Rng) -> str:
+    """Return the answer of another row, other than this one."""
     start = rng.below(len(donors)) if donors else 0
     others = (donors[(start + i) % len(donors)] for i in range(len(donors)))
     return next((other for other in others if not _same(other, answer)), NO_ANSWER)
@@ -162,7 +139,7 @@ def spoilt(row: Mapping[str, str], spec: CorruptSpec, pool: Pool) -> tuple[How, 
     makers: dict[How, Callable[[], str]] = {
         "short": lambda: shortened(answer),
         "vague": lambda: vague_text(row["instruction"], rng),
-        "wrong": lambda: _wrong(answer, pool.verifiers.get(row["id"]), pool.donors, rng),
+        "wrong": lambda: _wrong(answer, pool.donors, rng),
     }
     ways: tuple[How, ...] = (drawn, "vague")
     for how in ways:
@@ -182,9 +159,8 @@ def _draw(weights: Weights, rng: Rng) -> How:
     return next(how for how, weight in reversed(ways) if weight)
 
 
-def find_corrupted(frame: pl.DataFrame, params: Mapping[str, Any], *, pool: Pool) -> pl.DataFrame:
-    """Return the CORRUPTED of those ROWS that are chosen; the parameters are a CorruptSpec."""
-    spec = CorruptSpec.model_validate(params)
+def find_corrupted(frame: pl.DataFrame, spec: CorruptSpec, pool: Pool) -> pl.DataFrame:
+    """Return the CORRUPTED of those ROWS that are chosen."""
     texts = pl.col("instruction", "answer").fill_null("")
     rows = frame.select("id", "row", texts).filter(_not_after(frame["id"], pool.last, spec.seed))
     made = [spoilt(row, spec, pool) for row in rows.iter_rows(named=True)]
@@ -195,22 +171,6 @@ def find_corrupted(frame: pl.DataFrame, params: Mapping[str, Any], *, pool: Pool
         original="answer",
         answer=pl.Series([answer for _, answer in made], dtype=pl.String),
     )
-
-
-def corrupt(frame: pl.DataFrame, params: Mapping[str, Any], *, pool: Pool) -> pl.DataFrame:
-    """Return the ROWS with the answers of the chosen ones spoilt; nothing in them tells which."""
-    return put_in(frame, find_corrupted(frame, params, pool=pool))
-
-
-def put_in(frame: pl.DataFrame, corrupted: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame of (row, answer, ...) with the answers of CORRUPTED in their places."""
-    spoiled = corrupted.select("row", spoilt="answer")
-    joined = frame.join(spoiled, on="row", how="left", maintain_order="left")
-    return joined.with_columns(answer=pl.coalesce("spoilt", "answer")).drop("spoilt")
-
-
-CORRUPT = Stage("corrupt", 1, ROWS, ROWS, corrupt)
-FIND_CORRUPTED = Stage("corrupted", 1, ROWS, CORRUPTED, find_corrupted, row_wise=False)
 
 
 def corruption(corrupted: pl.DataFrame, rows: int, spec: CorruptSpec) -> dict[str, Any]:

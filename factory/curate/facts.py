@@ -20,6 +20,8 @@ from factory.curate.measure import (
     similarity_histogram,
 )
 from factory.dedupe.caps import unlabelled
+from factory.gates.benchmark_index import index_of
+from factory.gates.decontaminate import settings_of
 from factory.gates.language import measure_languages
 from factory.gates.leaks import self_test
 from factory.gates.pii import measure_pii
@@ -38,7 +40,7 @@ def curation_facts(
     """Return what the manifest says under `curation`."""
     job = curated.file.job
     copies = {level: left.read() for level, left in curated.copies.items() if level in LIKENESS}
-    limits = _thresholds(curated)
+    limits, people = _thresholds(curated), shows_people(curated)
     rows_in = sum(source.rows for source in curated.sources)
     stages = [name for name in curated.order if name in lines]
     return {
@@ -46,10 +48,10 @@ def curation_facts(
         "rows_in": rows_in,
         "rows_out": int(curated.alive.sum()),
         **funnel(stages, {name: lines[name].select("row", "id", "code") for name in stages}, rows_in),
-        "examples": reason_examples(lines, curated.rows, PRIVATE),
+        "examples": [] if people else reason_examples(lines, curated.rows, PRIVATE),
         "thresholds": limits,
         "order": job.dedupe.keep,
-        "duplicates": duplicate_examples({k: v for k, v in copies.items() if v.height}, curated.rows),
+        "duplicates": [] if people else duplicate_examples({k: v for k, v in copies.items() if v.height}, curated.rows),
         "similarities": similarity_histogram(copies, limits),
         "contamination": _contamination(curated),
         "selftest": _selftest(curated),
@@ -62,6 +64,12 @@ def curation_facts(
         "uncapped": _uncapped(curated),
         "notes": list(notes),
     }
+
+
+def shows_people(curated: Curated) -> bool:
+    """Return whether personal data may be in rows that stay, so that a card must show no text."""
+    filters = curated.file.job.filters
+    return filters is not None and filters.pii is not None and filters.pii.act == "report"
 
 
 def _source(curated: Curated, i: int) -> dict[str, Any]:
@@ -103,7 +111,9 @@ def _contamination(curated: Curated) -> list[dict[str, Any]]:
     texts = curated.tools.book.texts()
     sizes = dict(texts.group_by("against", maintain_order=True).agg(pl.col("place").n_unique()).iter_rows())
     hits = pl.concat([made.read() for made in curated.passed["hits"]])
-    return contamination_table(hits, sizes, () if spec.numbers == "reject" else ("numbers",))
+    watched = index_of(curated.tools.book, settings_of(spec.params())).watched().rows_by_key("against", named=True)
+    told = contamination_table(hits, sizes, () if spec.numbers == "reject" else ("numbers",))
+    return [{**one, **{k: watched[one["benchmark"]][0][k] for k in ("texts", "too_short")}} for one in told]
 
 
 def _selftest(curated: Curated) -> list[dict[str, Any]] | None:

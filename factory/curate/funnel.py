@@ -7,7 +7,6 @@ from typing import Any
 
 import polars as pl
 
-ORDER = ("filters", "difficulty", "decontaminate", "earlier", "exact", "minhash", "semantic", "caps")
 READ = {"row": pl.Int64(), "code": pl.String()}
 TOP_REASONS = 5
 UNRELATED = "unrelated"  # the kind of the self-test in which nothing was planted
@@ -120,8 +119,14 @@ def _leaks_line(curation: Mapping[str, Any]) -> str:
     found = curation["contamination"]
     if not found:
         return ""
-    named = ", ".join(f"{c['benchmark']} {c['hit_rows']:,}" for c in found)
+    named = ", ".join(f"{c['benchmark']} {c['hit_rows']:,}{_too_short(c)}" for c in found)
     return f"rows that met a benchmark: {named}{_tested(curation.get('selftest'))}"
+
+
+def _too_short(met: Mapping[str, Any]) -> str:
+    """Return a warning where half of a benchmark's texts or more are too short to be looked for."""
+    short, texts = met.get("too_short", 0), met.get("texts", 0)
+    return f" ({short:,} of its {texts:,} texts are too short to be looked for)" if texts and 2 * short >= texts else ""
 
 
 def _tested(selftest: Sequence[Mapping[str, Any]] | None) -> str:

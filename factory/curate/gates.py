@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from factory.artifacts.stage import Stage, execute
 from factory.artifacts.store import Artifact, Store
+from factory.curate.copies import VERSION as COPIES
 from factory.curate.job import CurateFile, CurateJob
 from factory.dedupe.against import EARLIER, FIND_EARLIER, Repeats, open_index
 from factory.dedupe.index import Index
@@ -17,7 +18,7 @@ from factory.dedupe.normal import FIND_KEYS
 from factory.gates.benchmarks_read import Book, make_book, read_benchmarks
 from factory.gates.decontaminate import DECONTAMINATE, FIND_HITS, Hits
 from factory.gates.difficulty import DIFFICULTY
-from factory.gates.filters import FILTER
+from factory.gates.filters import FILTER, filter_params
 from factory.selection.embed_rows import embed_rows_stage
 from factory.selection.embedders import Embedder, embedder_of
 
@@ -43,7 +44,7 @@ def tools_of(file: CurateFile, store: Store, out: Path) -> Tools:
     leaks, alike = job.decontaminate, job.dedupe.semantic
     book = make_book(read_benchmarks(leaks.benchmarks, file.base), store) if leaks else None
     names = {spec.embedder for spec in (alike, leaks.semantic if leaks else None) if spec}
-    index = open_index(job.against, out) if job.against else None
+    index = open_index(job.against, file.base, out, job.name, job.release.version) if job.against else None
     return Tools(book, index, {name: embedder_of(name, cache) for name in sorted(names)})
 
 
@@ -57,6 +58,24 @@ class GateTask:
     store: Store
 
 
+STAGES: Mapping[str, Stage] = {
+    "filters": FILTER,
+    "difficulty": DIFFICULTY,
+    "hits": FIND_HITS,
+    "decontaminate": DECONTAMINATE,
+    "repeats": FIND_EARLIER,
+    "earlier": EARLIER,
+    "keys": FIND_KEYS,
+    "signatures": SIGN,
+}
+
+
+def stages_of(passed: Iterable[str], copies: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the names and versions of the stages that a run went through, for the card."""
+    ran = [STAGES[name] for name in passed if name in STAGES]
+    return [{"name": s.name, "version": s.version} for s in ran] + [{"name": c, "version": COPIES} for c in copies]
+
+
 def pass_gates(task: GateTask) -> dict[str, Artifact]:
     """Return what each gate, and each preparation for finding copies, made of a shard, by name."""
     job, tools = task.job, task.tools
@@ -66,7 +85,7 @@ def pass_gates(task: GateTask) -> dict[str, Artifact]:
 
     out: dict[str, Artifact] = {}
     if job.filters:
-        out["filters"] = made(FILTER, job.filters.model_dump(mode="json"))
+        out["filters"] = made(FILTER, filter_params(job.filters))
     if job.difficulty:
         out["difficulty"] = made(DIFFICULTY, job.difficulty.model_dump(mode="json"))
     if job.decontaminate and tools.book:

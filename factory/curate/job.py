@@ -86,6 +86,16 @@ class CurateJob(Strict):
         return self
 
     @model_validator(mode="after")
+    def _rated(self) -> CurateJob:
+        told = ("weak_right", "weak_rate", "strong_right", "strong_rate")
+        if self.difficulty and not any(name in source.columns for source in self.sources for name in told):
+            raise ValueError(
+                "difficulty needs pass rates: name their columns in a source, such as"
+                " `columns: {weak_right: YOUR_COLUMN, weak_tries: 8}`"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _who_judges(self) -> CurateJob:
         meaning = self.decontaminate.semantic if self.decontaminate else None
         if meaning and meaning.verdict and self.teacher is None:
@@ -105,6 +115,9 @@ class CurateJob(Strict):
         for place in places:
             if not place["path"].startswith("hub:"):
                 place["path"] = PurePath(place["path"]).name
+        for spec in (said["dedupe"]["semantic"], (said["decontaminate"] or {}).get("semantic")):
+            if spec and Path(spec["embedder"]).is_dir():
+                spec["embedder"] = PurePath(spec["embedder"]).name
         if said["against"]:
             del said["against"]["index"]
         return said | ({"teacher": self.teacher.content()} if self.teacher else {})

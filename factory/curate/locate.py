@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from factory.curate.read_rows import PACKED, SUFFIXES, DataFile, suffixes_of
 from factory.errors import UserError, nearest
 from factory.release.folder import MANIFEST
-from factory.release.reference import config_files, find_release, read_facts
+from factory.release.reference import config_files, data_configs, find_release, is_curated, read_facts
 from factory.seeds.hub import SPLIT_WORDS, fetch_seeds, of_split
 from factory.seeds.parse import SHOWN
 
@@ -64,9 +65,19 @@ def _of_release(path: str, folder: Path, split: str | None, config: str | None) 
     configs = read_facts(folder).get("configs")
     if not isinstance(configs, dict) or not configs:
         raise UserError(f"{folder / MANIFEST} names no configs; this is no release of the factory")
-    chosen = config or (CONFIG if CONFIG in configs else sorted(configs)[0])
+    chosen = config or (CONFIG if CONFIG in configs and not is_curated(folder) else _only(path, data_configs(folder)))
     files = config_files(folder, chosen, split or "train")
     return [DataFile(f"{path}/{file.parent.name}/{file.name}", file) for file in files]
+
+
+def _only(path: str, configs: Sequence[str]) -> str:
+    """Return the one config of a curated release; UserError where somebody has to choose."""
+    if len(configs) != 1:
+        names = ", ".join(configs)
+        raise UserError(
+            f"{path} has {len(configs)} configs of rows ({names}): name one with `config`, in a source each"
+        )
+    return configs[0]
 
 
 def _release(path: str, local: Path, out: Path) -> Path:

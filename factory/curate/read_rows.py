@@ -1,6 +1,7 @@
 """The rows of data files, block by block: JSON lines, CSV and Parquet, packed or not; what is no row is a fault.
 
-Memory holds one block, whatever the size of the file. A row's place counts rows and faults, not blank lines.
+Memory holds one block, whatever the size of the file; only a file that is one JSON array is held as a whole, which may
+have ARRAY_BYTES, unpacked. A row's place counts rows and faults, not blank lines.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from factory.errors import UserError
 BLOCK = 8 << 20  # bytes of a file that are read at once
 BATCH = 8_192  # rows of a block of CSV or Parquet, at most
 ARRAY_ROWS = 10_000  # of a file that is one JSON array, worked on at once
+ARRAY_BYTES = 2 << 30  # of such a file, at most
 PEEK = 1_000  # rows by which a file is judged
 DETAIL = 200  # characters of what is said of a fault
 
@@ -113,7 +115,7 @@ def _json_blocks(file: DataFile, wanted: Collection[str] | None) -> Iterator[Blo
         number = 1
         begin = stream.read(BLOCK).removeprefix(b"\xef\xbb\xbf")
         if _is_array(begin):
-            yield from _array_blocks(file, begin + stream.read(), wanted)
+            yield from _array_blocks(file, _whole(file, stream, begin), wanted)
             return
         for lines in _lines(stream, begin):
             rows, faults, height = _parse_lines(lines, number)
@@ -133,6 +135,19 @@ def _is_array(begin: bytes) -> bool:
     except orjson.JSONDecodeError:
         return True
     return not rest.strip()
+
+
+def _whole(file: DataFile, stream: IO[bytes], begin: bytes) -> bytes:
+    """Return all bytes of a file that is one JSON array; UserError for more than ARRAY_BYTES."""
+    if file.path.stat().st_size <= ARRAY_BYTES:
+        data = begin + stream.read(ARRAY_BYTES - len(begin) + 1)
+        if len(data) <= ARRAY_BYTES:
+            return data
+    unpack = {".gz": "gzip -dc", ".zst": "zstd -dc"}.get(suffixes_of(file.label)[1], "cat")
+    raise UserError(
+        f"{file.label} is one JSON array of more than {ARRAY_BYTES / 2**30:g} GiB, which would have to be in memory; "
+        f"write one object a line: {unpack} OLD | jq -cn --stream 'fromstream(1|truncate_stream(inputs))' > NEW.jsonl"
+    )
 
 
 def _array_blocks(file: DataFile, data: bytes, wanted: Collection[str] | None) -> Iterator[Block]:

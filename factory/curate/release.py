@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +16,14 @@ from factory.artifacts.digest import digest
 from factory.artifacts.store import Artifact, Store, write_bytes
 from factory.curate.copies import LEVELS
 from factory.curate.corrupt import find_corrupted, make_pool
-from factory.curate.facts import curation_facts
-from factory.curate.gates import ROW_GATES, Tools
+from factory.curate.facts import PRIVATE, curation_facts, shows_people
+from factory.curate.gates import ROW_GATES, Tools, stages_of
 from factory.curate.heldout import heldout_rows
 from factory.curate.job import CurateFile
 from factory.curate.sources import ReadSource
 from factory.curate.write import Kept, write_kept
-from factory.gates.difficulty import triage
+from factory.errors import UserError
+from factory.gates.difficulty import DifficultySpec, triage
 from factory.release.curation_card import curation_card
 from factory.release.curation_plots import plots
 from factory.release.export import REJECTS
@@ -32,7 +34,6 @@ from schemas.corrupted import CORRUPTED
 RELEASE_VERSION = 1
 STAGES = (*ROW_GATES, *LEVELS)  # in the order in which a row that fails several counts
 LINE = {"row": pl.Int64(), "id": pl.String(), "code": pl.String(), "detail": pl.String(), "twin": pl.String()}
-EXAMPLES = 2
 ONE_LINE = pl.col("detail").str.replace_all(r"\s+", " ").str.slice(0, 300)
 
 
@@ -65,8 +66,8 @@ class Curated:
             version=RELEASE_VERSION,
             job=self.file.job.content(),
             sources=[source.source.digest for source in self.sources],
-            passed={name: [a.digest for a in made] for name, made in self.passed.items()},
-            copies={name: made.digest for name, made in self.copies.items()},
+            passed={name: [a.key for a in made] for name, made in self.passed.items()},
+            copies={name: made.key for name, made in self.copies.items()},
         )
 
     def ids(self) -> pl.Series:
@@ -104,6 +105,8 @@ def release_curated(curated: Curated, releases: Path) -> tuple[Path, dict[str, A
     """Return (release folder, the figures of its manifest, made now) once the release is in place."""
     job = curated.file.job
     target = releases / job.name / job.release.version
+    if not curated.alive.any():
+        raise UserError(_nothing_left(curated))
     facts: dict[str, Any] = {}
 
     def fill(folder: Path) -> dict[str, Any]:
@@ -117,6 +120,16 @@ def release_curated(curated: Curated, releases: Path) -> tuple[Path, dict[str, A
 
         facts = read_facts(release)["curation"]
     return release, facts, fresh
+
+
+def _nothing_left(curated: Curated) -> str:
+    """Return that no row stays, and the commonest reasons."""
+    codes = Counter[str]()
+    for stage, frame in curated.lines(curated.ids()).items():
+        codes.update({f"{stage}: {code}": n for code, n in frame["code"].value_counts().iter_rows()})
+    told = ", ".join(f"{reason} ({n:,})" for reason, n in codes.most_common(3))
+    rows = sum(source.rows for source in curated.sources)
+    return f"none of {rows:,} rows stays, so there is no release; what did not hold: {told or 'no row could be read'}"
 
 
 def _fill(curated: Curated, folder: Path) -> dict[str, Any]:
@@ -133,50 +146,44 @@ def _fill(curated: Curated, folder: Path) -> dict[str, Any]:
         "title": job.release.title or job.name,
         "license": job.release.license,
         "ending": "curated",
+        "against": curated.tools.index.pins() if curated.tools.index else None,
+        "stages": stages_of(curated.passed, curated.copies),
         "rows": written.total,
         "configs": configs,
         "curation": curation_facts(curated, lines, spoilt, written.notes),
         "job": job.content(),
     }
     pictures = plots(manifest, folder / "plots")
-    examples = [] if _shows_people(curated) else _examples(folder, next(iter(written.rows)), written.rows)
+    examples = [] if shows_people(curated) else _examples(folder, next(iter(written.rows)), written.rows)
     write_bytes(folder / "README.md", curation_card(manifest, examples, pictures).encode())
     return manifest
-
-
-def _shows_people(curated: Curated) -> bool:
-    """Return whether kept rows may hold personal data, so that a card must not show one."""
-    filters = curated.file.job.filters
-    return filters is not None and filters.pii is not None and filters.pii.act == "report"
 
 
 def _kept(curated: Curated, ids: pl.Series) -> tuple[Kept, pl.DataFrame]:
     """Return what is to be written, and which answers were spoilt on purpose."""
     job, rows = curated.file.job, np.flatnonzero(curated.alive)
-    heldout = None
-    if job.heldout.share:
-        out = np.zeros(curated.alive.size, dtype=np.bool_)
-        for shard in curated.shards:
-            frame = shard.read()
-            out[frame["row"].to_numpy()] = heldout_rows(frame, job.heldout.share, job.heldout.by).to_numpy()
-        heldout = out[rows]
-    spoilt = _spoilt(curated)
+    out = np.zeros(curated.alive.size, dtype=np.bool_)
+    for shard in curated.shards if job.heldout.share else ():
+        frame = shard.read()
+        out[frame["row"].to_numpy()] = heldout_rows(frame, job.heldout.share, job.heldout.by).to_numpy()
+    spoilt = _spoilt(curated, curated.alive & ~out)
     answers = dict(spoilt.select("row", "answer").iter_rows())
+    heldout = out[rows] if job.heldout.share else None
     return Kept(rows, ids.gather(rows), heldout=heldout, answers=answers), spoilt
 
 
-def _spoilt(curated: Curated) -> pl.DataFrame:
-    """Return CORRUPTED of the rows that stay; none unless the job asks for it."""
+def _spoilt(curated: Curated, train: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    """Return CORRUPTED of the rows to train on; none unless the job asks for it."""
     spec = curated.file.job.corrupt
     if spec is None:
         return pl.DataFrame(schema=dict(CORRUPTED.columns))
-    stay = [frame.filter(pl.Series(curated.alive[frame["row"].to_numpy()])) for frame in map(_read, curated.shards)]
-    pool = make_pool(pl.concat(f["id"] for f in stay), pl.concat(f["answer"] for f in stay), spec)
-    return pl.concat([find_corrupted(frame, spec.model_dump(mode="json"), pool=pool) for frame in stay])
+    pool = make_pool((_of_shard(shard, train) for shard in curated.shards), spec)
+    return pl.concat([find_corrupted(_of_shard(shard, train), spec, pool) for shard in curated.shards])
 
 
-def _read(shard: Artifact) -> pl.DataFrame:
-    return shard.read()
+def _of_shard(shard: Artifact, train: npt.NDArray[np.bool_]) -> pl.DataFrame:
+    frame = shard.read(["id", "row", "instruction", "answer"])
+    return frame.filter(pl.Series(train[frame["row"].to_numpy()], dtype=pl.Boolean))
 
 
 def _tables(
@@ -187,10 +194,20 @@ def _tables(
     if met := [made.read() for name in ("hits", "repeats") for made in curated.passed.get(name, ())]:
         tables["hits"] = pl.concat(met).sort("row", maintain_order=True)
     if spec := curated.file.job.difficulty:
-        tables["triage"] = pl.concat([triage(shard.read(), spec) for shard in curated.shards]).sort(
-            "z", "row", descending=[True, False]
-        )
+        tables["triage"] = _triage(curated, spec, lines)
     return {name: {name: write_whole(folder / name, name, t)} for name, t in tables.items() if t.height}
+
+
+def _triage(curated: Curated, spec: DifficultySpec, lines: Mapping[str, pl.DataFrame]) -> pl.DataFrame:
+    """Return the rows whose keys look wrong, without the texts of those that nobody should read in a release."""
+    found = pl.concat([triage(shard.read(), spec) for shard in curated.shards]).sort(
+        "z", "row", descending=[True, False]
+    )
+    hidden = [frame.filter(pl.col("code").is_in(list(PRIVATE)))["row"] for frame in lines.values()]
+    hidden += [lines["decontaminate"]["row"]] if "decontaminate" in lines else []
+    secret = pl.lit(value=True) if shows_people(curated) else pl.col("row").is_in(pl.concat(hidden).implode())
+    texts = [pl.when(~secret).then(name).alias(name) for name in ("instruction", "answer")]
+    return found.with_columns(texts)
 
 
 def _rejects(curated: Curated, lines: Mapping[str, pl.DataFrame]) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from factory.curate.gates import ROW_GATES, GateTask, Tools, pass_gates, tools_o
 from factory.curate.job import CurateFile
 from factory.curate.release import Curated, release_curated
 from factory.curate.sources import ReadSource, read_sources
-from factory.curate.verdicts import judged
+from factory.curate.verdicts import Verdicts
 from factory.gates.filters import fields_of
 from factory.jobs.engine import Engine
 from factory.jobs.record import Built, record_end, writable, write_run_record
@@ -26,39 +26,50 @@ from factory.jobs.report import Report
 def run_curate(file: CurateFile, out: Path, engine: Engine, report: Report | None = None) -> Built:
     """Return the release of a curate job after it is in place under out/releases; what is done is not done again."""
     job, report, start = file.job, report or Report(), time.perf_counter()
+    store, paid = Store(writable(out) / "artifacts"), dict[str, Any]()
     try:
-        store = Store(writable(out) / "artifacts")
-        curated = curate(file, store, out, engine, report)
+        curated = curate(file, store, out, engine, report, paid)
         report.begin("release", curated.alive.size)
         with report.timed("release") as entry:
             release, facts, fresh = release_curated(curated, out / "releases")
     except BaseException as error:
-        record_end(job.name, job.release.version, 0, error, report, since=start, out=out)
+        record_end(job.name, job.release.version, 0, error, report, paid, since=start, out=out)
         raise
     entry.rows_in, entry.rows_out, entry.made = curated.alive.size, facts["rows_out"], int(fresh)
     report.watcher.advance("release", facts["rows_out"], 0)
     stages = [s.as_json() for s in report.stages.values()]
     seconds = time.perf_counter() - start
-    built = Built(release, job.name, job.release.version, facts["rows_out"], "curated", seconds, stages, curation=facts)
+    built = Built(
+        release, job.name, job.release.version, facts["rows_out"], "curated", seconds, stages, paid, curation=facts
+    )
     write_run_record(job.name, built.as_json(), out)
     return built
 
 
-def curate(file: CurateFile, store: Store, out: Path, engine: Engine, report: Report) -> Curated:
-    """Return which rows of a job's sources stay, and why the others leave."""
-    return judge(file, read(file, store, out, report), store, out, engine, report)
+def curate(  # noqa: PLR0913 - all that a run is made of
+    file: CurateFile, store: Store, out: Path, engine: Engine, report: Report, paid: dict[str, Any]
+) -> Curated:
+    """Return which rows of a job's sources stay, and why the others leave; `paid` is told what a teacher cost."""
+    return judge(file, read(file, store, out, report), store, out, engine, report, paid)
 
 
 def judge(  # noqa: PLR0913 - all that a run is made of
-    file: CurateFile, sources: Sequence[ReadSource], store: Store, out: Path, engine: Engine, report: Report
+    file: CurateFile,
+    sources: Sequence[ReadSource],
+    store: Store,
+    out: Path,
+    engine: Engine,
+    report: Report,
+    paid: dict[str, Any],
 ) -> Curated:
-    """Return which of the rows that were read stay, and why the others leave."""
+    """Return which of the rows that were read stay, and why the others leave; `paid` is told what a teacher cost."""
     tools = tools_of(file, store, out)
     shards = [shard for source in sources for shard in source.artifacts]
     file = with_fields(file, shards)
     passed = gate(file, shards, tools, store, engine, report)
     if "hits" in passed and "decontaminate" not in passed and tools.book:
-        passed["hits"], passed["decontaminate"] = judged(file, shards, passed["hits"], tools.book, store, out, report)
+        verdicts = Verdicts(file, tools.book, store, out, report, paid)
+        passed["hits"], passed["decontaminate"] = verdicts.judged(shards, passed["hits"])
         for artifact in passed["decontaminate"]:
             report.add("decontaminate", artifact, watched=False)
     pool = Pool(shards, passed, standing(shards, passed, sources[-1].first + sources[-1].places))

@@ -17,6 +17,7 @@ from factory.artifacts.store import Artifact, Store
 from factory.curate.columns import (
     IDS_AT_ONCE,
     TOLD_NUMBERS,
+    USUAL,
     RowColumns,
     Taken,
     choose_columns,
@@ -53,7 +54,10 @@ class RowSource(Strict):
     )
     split: str | None = Field(default=None, description="Which split of a folder, dataset or release; default: train.")
     config: str | None = Field(default=None, description="Which config of a release (default: sft) or Hub dataset.")
-    columns: RowColumns = Field(default=RowColumns(), description="Which columns are what; the usual ones are found.")
+    columns: RowColumns = Field(
+        default=RowColumns(),
+        description="Which columns are what; the usual ones are found, in JSON lines by the rows at the beginning.",
+    )
 
     @property
     def label(self) -> str:
@@ -70,6 +74,7 @@ class OpenSource:
     files: tuple[DataFile, ...]
     digest: str  # of the files' contents and what was taken of them
     taken: Taken
+    watched: tuple[str, ...] = ()  # columns that would be taken too, had the beginning of its JSON lines had them
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +86,7 @@ class ReadSource:
     places: int
     artifacts: tuple[Artifact, ...]
     own_ids: bool  # ids are those of its column; else made from the source's name and the place
-    notes: tuple[str, ...]  # what was taken, for the report
+    notes: tuple[str, ...]  # what was taken and what was not, for the report
 
     @property
     def rows(self) -> int:
@@ -137,7 +142,17 @@ def _open(source: RowSource, base: Path, out: Path) -> OpenSource:
     if numbers and (block := first_block(first, numbers)) is not None:
         require_numbers(first.label, taken, block.columns)
     kept = tuple(file for file, _ in named)
-    return OpenSource(source.label, source.path, kept, content_of(kept, taken), taken)
+    return OpenSource(
+        source.label, source.path, kept, content_of(kept, taken), taken, _watched(first, names, source.columns)
+    )
+
+
+def _watched(file: DataFile, names: Sequence[str], told: RowColumns) -> tuple[str, ...]:
+    """Return the columns that rows further down may have and that would be taken, were they in these names."""
+    if file.format != "json":
+        return ()
+    absent = [name for name in USUAL if name not in names]
+    return tuple(name for name in absent if name in choose_columns(file.label, [*names, name], told).columns)
 
 
 def content_of(files: Sequence[DataFile], taken: Taken) -> str:
@@ -207,31 +222,42 @@ class _Ids:
 
 def _read(opened: OpenSource, first: int, done: Sequence[ReadSource], store: Store) -> ReadSource:
     """Return the source after its shards and its listing are committed."""
-    why, artifacts = "", None
+    remarks: list[str] = []
+    late: set[str] = set()
+    artifacts = None
     if opened.taken.id:
         ids = _Ids()
         for before in done:
             for artifact in before.artifacts:
                 ids.add(artifact.read(["id"])["id"])
-        artifacts = _commit_shards(opened, first, ids, store)
+        artifacts = _commit_shards(opened, first, ids, store, late)
         if artifacts is None:
-            why = f"the column '{opened.taken.id}' does not name each row once: ids are made from the places"
+            remarks.append(f"the column '{opened.taken.id}' does not name each row once: ids are made from the places")
     own_ids = artifacts is not None
     if artifacts is None:
-        artifacts = _commit_shards(opened, first, None, store) or []
+        artifacts = _commit_shards(opened, first, None, store, late) or []
     places = sum(artifact.rows + artifact.rejects for artifact in artifacts)
     if not places:
         raise UserError(f"{opened.path} has no rows: nothing to curate")
+    if late:
+        named = ", ".join(f"'{name}'" for name in opened.watched if name in late)
+        remarks.append(f"{named} not taken: no row at the beginning has it; put one that has it first")
+    why = "; ".join(remarks)
     listing = pl.DataFrame({"shards": [len(artifacts)], "places": [places], "own_ids": [own_ids], "why": [why]})
     store.commit(LISTING, _listing_key(opened, first, done), listing, listing[:0], {"stage": LISTING})
     notes = (opened.taken.describe(), *([why] if why else []))
     return ReadSource(opened, first, places, tuple(artifacts), own_ids, notes)
 
 
-def _commit_shards(opened: OpenSource, first: int, ids: _Ids | None, store: Store) -> list[Artifact] | None:
-    """Return the artifacts of all shards; None when `ids` are given and the source's own do not name each row once."""
+def _commit_shards(
+    opened: OpenSource, first: int, ids: _Ids | None, store: Store, late: set[str]
+) -> list[Artifact] | None:
+    """Return the artifacts of all shards; None when `ids` are given and the source's own do not name each row once.
+
+    `late` gets the names of the watched columns that some row has.
+    """
     artifacts = []
-    for shard, (rows, faults) in enumerate(_shards(opened)):
+    for shard, (rows, faults) in enumerate(_shards(opened, late)):
         at = shard * SHARD_ROWS
         made = made_ids(opened.name, at, rows.height + faults.height)
         if ids is None:
@@ -257,11 +283,11 @@ def _rejects(faults: pl.DataFrame, ids: pl.Series) -> pl.DataFrame:
 _FAULTS = {"place": pl.Int64, "detail": pl.String}
 
 
-def _shards(opened: OpenSource) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+def _shards(opened: OpenSource, late: set[str]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield (rows, faults) of SHARD_ROWS places at a time; both have `place`, from 0 in the source."""
     held: list[tuple[pl.DataFrame, pl.DataFrame]] = []
     end, border = 0, SHARD_ROWS
-    for rows, faults, end in _blocks(opened):
+    for rows, faults, end in _blocks(opened, late):
         held.append((rows, faults))
         while end >= border:
             whole = _together(held)
@@ -284,11 +310,12 @@ def _from(frame: pl.DataFrame, border: int) -> pl.DataFrame:
     return frame.filter(pl.col("place") >= border)
 
 
-def _blocks(opened: OpenSource) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
+def _blocks(opened: OpenSource, late: set[str]) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, int]]:
     """Yield (rows, faults, how many places there were so far) of each block of the source's files."""
     end = 0
     for file in opened.files:
-        for block in read_blocks(file, opened.taken.columns):
+        for block in read_blocks(file, [*opened.taken.columns, *opened.watched]):
+            late |= {name for name in opened.watched if any(value not in (None, "") for value in block.columns[name])}
             rows = rows_from(opened.taken, block.columns, opened.name)
             rows = rows.with_columns(pl.Series("place", block.places() + end, dtype=pl.Int64))
             yield rows, _faults(file, block.faults, end), end + block.height

@@ -95,7 +95,7 @@ def _plan(source: ReadSource, kept: Kept) -> _Plan:
     opened = source.source
     if content_of(opened.files, opened.taken) != opened.digest:
         raise UserError(f"{opened.path} was changed after it was read; run again")
-    types = settled(_types(opened))
+    types = settled(_types(source, kept.rows))
     if _rows_in(kept.rows, source).intersection(kept.answers) if kept.answers else False:
         if opened.taken.answered_in is None:
             raise UserError(f"source '{opened.name}' has no column of answers; none of its rows can get another one")
@@ -114,11 +114,13 @@ def _plan(source: ReadSource, kept: Kept) -> _Plan:
     return _Plan(source, {name: dtype for name, dtype in types.items() if name in names}, names)
 
 
-def _types(opened: OpenSource) -> Types:
-    """Return the type of every column, over all files of a source."""
-    types: Types = {}
-    for file in opened.files:
-        types = unified(types, types_of(file))
+def _types(source: ReadSource, kept: Numbers) -> Types:
+    """Return the type of every column, over the rows of a source that stay."""
+    files, types, at = source.source.files, Types(), source.first
+    for i, file in enumerate(files):
+        types = unified(types, types_of(file, kept[np.searchsorted(kept, at) :] - at))
+        if i + 1 < len(files):
+            at += sum(block.height for block in read_blocks(file, []))
     return types
 
 

@@ -12,6 +12,8 @@ from pydantic import Field
 from factory.artifacts.stage import Stage
 from factory.artifacts.store import Artifact
 from factory.dedupe.index import Index
+from factory.release.folder import MANIFEST
+from factory.release.reference import read_facts
 from factory.strict import Strict
 from schemas.columns import REASONS
 from schemas.curation import HITS, KEPT_ROWS, ROWS
@@ -34,10 +36,19 @@ class AgainstSpec(Strict):
         return {"threshold": self.threshold, "semantic": self.cosine}
 
 
-def open_index(spec: AgainstSpec, out: Path) -> Index:
-    """Return the index of earlier releases with those that a job is checked against."""
-    index = Index.open(Path(spec.index) if spec.index else out / "index")
-    return index if spec.releases == ["all"] else index.pinned(spec.releases)
+def open_index(spec: AgainstSpec, base: Path, out: Path, name: str, version: str) -> Index:
+    """Return the index with the earlier releases that release NAME@VERSION is checked against, never itself.
+
+    One that is in place already was checked against the releases in its manifest, and is so again. A path of the index
+    starts at `base`.
+    """
+    index = Index.open(base / spec.index if spec.index else out / "index")
+    there = out / "releases" / name / version
+    if (there / MANIFEST).is_file() and isinstance(pins := read_facts(there).get("against"), dict):
+        return index.pinned(pins)
+    if spec.releases != ["all"]:
+        return index.pinned(spec.releases)
+    return index.pinned([pin for pin in index.pins() if pin != f"{name}@{version}"])
 
 
 def find_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, index: Index) -> pl.DataFrame:

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import polars as pl
 
 from factory.dedupe.normal import NO_ROWS, ExactSpec, Mask, Ranks, normalised
-from factory.errors import MissingExtra
+from factory.dedupe.xxh3 import xxh3_64
 
 Hashes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int64]
@@ -80,19 +80,13 @@ def _texts(shard: pl.DataFrame, spec: ExactSpec) -> pl.Series:
 
 def _words(shard: pl.DataFrame, spec: ExactSpec, alive: Mask | None) -> Words:
     """Return the words of the rows that take part and are long enough to be a part or to hold one."""
-    try:
-        import polars_hash  # noqa: F401 - registers the expressions
-    except ImportError:
-        raise MissingExtra("the search for parts of other rows", "curate") from None
-
     frame = pl.DataFrame({"row": shard["row"], "text": _texts(shard, spec)})
     if alive is not None:
         frame = frame.filter(pl.Series(alive[frame["row"].to_numpy()]))
     frame = frame.filter(pl.col("text").str.count_matches(" ", literal=True) + 1 >= spec.substring_words)
     frame = frame.with_columns(pl.col("text").str.split(" "))
     starts = np.concatenate([NO_ROWS, [0], frame["text"].list.len().cast(pl.Int64).cum_sum().to_numpy()])
-    hashed = pl.col("text").explode(empty_as_null=False).nchash.xxh3_64()  # type: ignore[attr-defined]
-    flat = frame.select(hashed).to_series().to_numpy()
+    flat = xxh3_64(frame["text"].explode(empty_as_null=False)).to_numpy()
     sums = np.concatenate([np.zeros(1, dtype=np.uint64), np.cumsum(flat * _powers(ODD, flat.size), dtype=np.uint64)])
     return Words(frame["row"].to_numpy(), starts, sums, _powers(INVERSE, flat.size))
 

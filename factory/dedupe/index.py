@@ -85,8 +85,9 @@ class Index:
 
     @property
     def identity(self) -> str:
-        """Return the digest of the configuration and the pinned releases: what answers depend on."""
-        return digest(settings=self.settings.identity, pins=self.pins())
+        """Return the digest of what answers depend on: configuration, pinned releases, whose texts can be read."""
+        texts = {segment.pin: segment.source() is not None for segment in self.segments}  # else similarity is estimated
+        return digest(settings=self.settings.identity, pins=self.pins(), texts=texts)
 
     def pins(self) -> dict[str, str]:
         """Return {NAME@VERSION: digest} of the releases in it."""

@@ -11,7 +11,7 @@ import polars as pl
 
 from factory.dedupe.shingles import Shingling, shingles
 from factory.dedupe.signatures import Banding, band_keys, sign
-from factory.errors import MissingExtra
+from factory.dedupe.xxh3 import xxh3_64
 
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
@@ -60,33 +60,5 @@ def sketch(texts: pl.Series, signing: Signing, banding: Banding) -> Sketch:
 
 def text_digests(texts: pl.Series) -> U64:
     """Return the xxh3 of each text as it stands; 0 for an empty one and for null."""
-    try:
-        import polars_hash  # noqa: F401 - registers the namespace `nchash`
-    except ImportError:
-        raise MissingExtra("the release index", "curate") from None
-    text = pl.col("text").fill_null("")
-    hashed = text.nchash.xxh3_64()  # type: ignore[attr-defined]
-    found = texts.rename("text").to_frame().select(pl.when(text == "").then(0).otherwise(hashed).cast(pl.UInt64))
-    return found.to_series().to_numpy()
-
-
-def jaccard(ours: tuple[U64, I64], theirs: tuple[U64, I64], pairs: tuple[I64, I64]) -> npt.NDArray[np.float64]:
-    """Return the exact Jaccard similarity of pairs of shingle sets, each (flat, offsets); 0 where both are empty."""
-    flat = np.concatenate([ours[0], theirs[0]])
-    numbers = np.unique(flat, return_inverse=True)[1].astype(np.uint64)
-    left, left_of = _gather(numbers[: ours[0].size], ours[1], pairs[0])
-    right, right_of = _gather(numbers[ours[0].size :], theirs[1], pairs[1])
-    keyed = np.sort(np.concatenate([left_of << np.uint64(32) | left, right_of << np.uint64(32) | right]))
-    again = keyed[1:][keyed[1:] == keyed[:-1]] >> np.uint64(32)
-    shared = np.bincount(again.astype(np.int64), minlength=pairs[0].size)
-    total = np.diff(ours[1])[pairs[0]] + np.diff(theirs[1])[pairs[1]] - shared
-    return np.asarray(shared / np.maximum(total, 1), dtype=np.float64)
-
-
-def _gather(values: U64, offsets: I64, rows: I64) -> tuple[U64, U64]:
-    """Return the values of the given rows one after another, and the place in `rows` that each belongs to."""
-    counts = np.diff(offsets)[rows]
-    owner = np.repeat(np.arange(rows.size), counts)
-    starts = np.cumsum(counts) - counts
-    place = np.arange(owner.size) - starts[owner] + offsets[rows][owner]
-    return values[place], owner.astype(np.uint64)
+    said = texts.fill_null("")
+    return np.where((said == "").to_numpy(), np.uint64(0), xxh3_64(said).to_numpy())

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 from factory.dedupe.index_config import Settings
 from factory.dedupe.index_files import ROWS, read_signatures, signatures_name
 from factory.dedupe.index_segment import Segment
-from factory.dedupe.index_sketch import I64, Sketch, jaccard, text_digests
+from factory.dedupe.index_sketch import I64, Sketch, text_digests
 from factory.dedupe.index_texts import fetch_texts, take
+from factory.dedupe.pairs import Sets
 from factory.dedupe.shingles import Shingling, shingle_sets
 from schemas.index import POINTER
 
@@ -107,8 +108,8 @@ def _similarity(
     shingling = Shingling(config.unit, config.size)  # type: ignore[arg-type]
     if exact_.any():
         ours, our_row = np.unique(queries[exact_], return_inverse=True)
-        sets = shingle_sets(asked.texts.gather(ours), shingling), shingle_sets(texts, shingling)
-        out[exact_] = jaccard(*sets, (our_row, their_row[exact_]))
+        asked_sets, sets = (Sets(*shingle_sets(said, shingling)) for said in (asked.texts.gather(ours), texts))
+        out[exact_] = asked_sets.with_those_of(sets).jaccard(our_row, ours.size + their_row[exact_])
     if not exact_.all():
         gone, place = np.unique(rows[~exact_], return_inverse=True)
         path = against.segment.folder / signatures_name(asked.field)

@@ -7,7 +7,6 @@ and their order alone: not on shards, nor on where the work is done.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from pydantic import Field
 
 from factory.artifacts.stage import Stage
 from factory.artifacts.store import Artifact
+from factory.cores import cores
 from factory.dedupe.greedy import components, greedy
 from factory.dedupe.pairs import Places, Sets, buckets
+from factory.dedupe.shingles import VERSION as SHINGLES
 from factory.dedupe.shingles import Hashes, Offsets, Shingling, distinct, shingles
 from factory.dedupe.signatures import (
     PERMUTATIONS,
@@ -31,6 +32,7 @@ from factory.dedupe.signatures import (
     Signatures,
     band_keys,
     banding_for,
+    canary,
     is_empty,
     sign,
 )
@@ -92,9 +94,10 @@ def field_shingles(frame: pl.DataFrame, fields: Fields, shingling: Shingling) ->
 
 
 def sign_params(spec: MinHashSpec) -> dict[str, Any]:
-    """Return the parameters of SIGN: what a signature depends on, and how it is cut."""
+    """Return the parameters of SIGN: what a signature depends on, the libraries that sign too, and how it is cut."""
     banding = banding_for(spec.threshold, spec.permutations)
-    return spec.model_dump(exclude={"threshold"}) | {"bands": banding.bands, "rows": banding.rows}
+    known = {"shingles": SHINGLES, "canary": canary(spec.shingling, spec.permutations, spec.engine)}
+    return spec.model_dump(exclude={"threshold"}) | {"bands": banding.bands, "rows": banding.rows, **known}
 
 
 def sign_rows(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
@@ -174,7 +177,7 @@ def _read_sets(sources: Sequence[Source], rows: Places, spec: MinHashSpec) -> Se
     """Return the shingle sets of some rows, in their order; their texts are read shard by shard, and let go."""
     order = np.argsort(rows)
     ascending = rows[order]
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         found = list(pool.map(lambda source: _sets_of(source, ascending, spec), sources))
     sizes = np.zeros(rows.size, dtype=np.int64)
     for at, _, lengths in found:
@@ -203,7 +206,3 @@ def _sets_of(source: Source, wanted: Places, spec: MinHashSpec) -> tuple[Places,
     ]
     flat = np.concatenate([np.empty(0, dtype=np.uint64), *(values for values, _ in parts)])
     return at, flat, np.concatenate([np.empty(0, dtype=np.int64), *(np.diff(ends) for _, ends in parts)])
-
-
-def _threads() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

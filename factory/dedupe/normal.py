@@ -15,7 +15,7 @@ import polars as pl
 from pydantic import Field
 
 from factory.artifacts.stage import Stage
-from factory.errors import MissingExtra
+from factory.dedupe.xxh3 import xxh3_128
 from factory.strict import Strict
 from schemas.curation import ROWS
 from schemas.keys import KEYS
@@ -116,20 +116,15 @@ def compared(frame: pl.DataFrame, spec: ExactSpec) -> pl.Series:
 
 def text_keys(texts: pl.Series) -> pl.DataFrame:
     """Return (key_hi, key_lo), the 128-bit XXH3 of each text; 0 and 0 for an empty one. The same on every machine."""
-    try:
-        import polars_hash  # noqa: F401 - registers the expressions
-    except ImportError:
-        raise MissingExtra("exact dedupe", "curate") from None
-
-    text = pl.col("text")
-    whole = text.nchash.xxh3_128(return_binary=True, byte_order="big")  # type: ignore[attr-defined]
-    frame = pl.DataFrame({"text": texts}).select("text", whole=whole)
+    frame = pl.DataFrame({"text": texts, "whole": xxh3_128(texts)})
     parts = {
         name: pl.col("whole").bin.slice(start, 8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
         for name, start in (("key_hi", 0), ("key_lo", 8))
     }
     nothing = pl.lit(0, dtype=pl.UInt64)
-    return frame.select(**{name: pl.when(text == "").then(nothing).otherwise(part) for name, part in parts.items()})
+    return frame.select(
+        **{name: pl.when(pl.col("text") == "").then(nothing).otherwise(part) for name, part in parts.items()}
+    )
 
 
 def normal_keys(frame: pl.DataFrame, spec: ExactSpec) -> pl.DataFrame:

@@ -25,6 +25,11 @@ class Sets:
         """Return how many shingles each set has."""
         return np.diff(self.offsets)
 
+    def with_those_of(self, other: Sets) -> Sets:
+        """Return both, those of the other after these."""
+        ends = np.concatenate([self.offsets, other.offsets[1:] + self.offsets[-1]])
+        return Sets(np.concatenate([self.flat, other.flat]), ends)
+
     def of(self, place: int) -> Hashes:
         """Return one set."""
         return self.flat[self.offsets[place] : self.offsets[place + 1]]

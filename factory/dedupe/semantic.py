@@ -10,7 +10,6 @@ numbers, after André et al. 2015).
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -21,6 +20,7 @@ import polars as pl
 from pydantic import Field
 
 from factory.artifacts.digest import permutation
+from factory.cores import cores
 from factory.errors import UserError
 from factory.strict import Strict
 
@@ -76,7 +76,7 @@ def semantic_duplicates(
     pool = _Pool(_units(vectors, norms, order))
     full = mode == "full" or order.size < (FULL_UP_TO if mode == "auto" else LISTS_FROM)
     twins, cosines = np.full(order.size, -1, np.int64), np.zeros(order.size)
-    workers = ThreadPoolExecutor(os.cpu_count() or 1, initializer=_use_one_thread)
+    workers = ThreadPoolExecutor(cores(), initializer=_use_one_thread)
     with threadpool_limits(1), workers as threads:  # products that start threads of their own spin for twice the time
         index = threads.submit(_full_index if full else _lists_index, pool).result()
         greedy = _Greedy(pool, threshold, index, SLACK if full else ROUGH_SLACK, threads, twins, cosines)
@@ -97,11 +97,6 @@ def _units(vectors: Vectors, norms: Floats, order: Ints) -> Floats:
 
 
 DUPLICATES = {"row": pl.Int64, "twin": pl.Int64, "similarity": pl.Float64}
-
-
-def stacked(frames: list[pl.DataFrame]) -> npt.NDArray[np.float16]:
-    """Return the vectors of frames of TEXT_VECTORS below each other, (n, d) in half precision."""
-    return np.concatenate([frame["vector"].to_numpy() for frame in frames])
 
 
 @dataclass(frozen=True, slots=True)

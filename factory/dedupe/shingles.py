@@ -8,14 +8,14 @@ offsets) is flat[offsets[i] : offsets[i + 1]]. A null is an empty text; an empty
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 
-from factory.errors import MissingExtra
+from factory.dedupe.xxh3 import xxh3_64
 
 Hashes = npt.NDArray[np.uint64]
 Offsets = npt.NDArray[np.int64]
@@ -68,10 +68,8 @@ def normal_text(texts: pl.Series) -> pl.Series:
 
 def hash_words(texts: pl.Series) -> tuple[Hashes, Offsets]:
     """Return the XXH3 of every word of the normal texts, in order."""
-    hasher = _hasher()
     words = normal_text(texts).str.split(" ")
-    flat = words.explode().to_frame("word").select(hasher.col("word").nchash.xxh3_64()).to_series()
-    hashes = flat.to_numpy() if texts.len() else np.empty(0, dtype=np.uint64)
+    hashes = xxh3_64(words.explode()).to_numpy() if texts.len() else np.empty(0, dtype=np.uint64)
     return _without_empty(hashes, _offsets(words.list.len().to_numpy()))
 
 
@@ -148,14 +146,6 @@ def padded(flat: Hashes, starts: npt.NDArray[np.int64], lengths: npt.NDArray[np.
     across = np.arange(lengths.max())
     places = np.minimum(starts[:, None] + across, flat.size - 1)
     return np.where(across < lengths[:, None], flat[places], LARGEST)
-
-
-def _hasher() -> Any:
-    try:
-        import polars_hash
-    except ImportError as exc:
-        raise MissingExtra("dedupe of near copies", "curate") from exc
-    return polars_hash
 
 
 def _offsets(lengths: npt.NDArray[np.integer]) -> Offsets:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 import polars as pl
 
 from factory.dedupe.shingles import MULTIPLIER, Hashes, Offsets, Shingling, mix, shingles
-from factory.errors import FactoryError, MissingExtra
+from factory.errors import MissingExtra
 
 Signatures = npt.NDArray[np.uint32]
 Engine = Literal["rensa", "datasketch"]
@@ -32,7 +32,6 @@ RECALL, MARGIN = 0.99, 0.05  # of the pairs that are this much above the thresho
 MISS_WEIGHTS = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 CANARY = "The quick brown fox jumps over the lazy dog, and 7 * 6 is still 42; naïve façades don't change that."
-CANARY_DIGESTS = {"rensa": "04c9eda36bb9d4e11e15b2c3fbc13836", "datasketch": "fd9536225c9853c1dcb745bc3616feba"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,17 +141,8 @@ def band_keys(signatures: Signatures, banding: Banding) -> Hashes:
     return keys
 
 
+@lru_cache
 def canary(shingling: Shingling, permutations: int = PERMUTATIONS, engine: Engine = "rensa") -> str:
     """Return the digest of the canary's signature: two configurations are comparable when theirs are equal."""
     signature = sign(*shingles(pl.Series([CANARY]), shingling), permutations, engine)
     return sha256(signature.astype("<u4").tobytes()).hexdigest()[:32]
-
-
-def check_canary(engine: Engine = "rensa") -> None:
-    """Raise unless this machine signs the canary as it was always signed: else stored signatures would lie."""
-    found = canary(Shingling(), PERMUTATIONS, engine)
-    if found != CANARY_DIGESTS[engine]:
-        raise FactoryError(
-            f"signatures by {engine} are not what they were (canary {found}, known {CANARY_DIGESTS[engine]}): "
-            "install the versions of polars-hash, rensa and datasketch that constraints.txt names"
-        )

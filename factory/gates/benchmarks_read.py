@@ -90,7 +90,7 @@ def _read_one(source: BenchmarkSource, base: Path) -> pl.DataFrame:
 
 def _columns(source: BenchmarkSource, base: Path) -> list[str]:
     """Return the columns to read: those that were asked for, which must be there, or all that hold text."""
-    there = columns_of(source.path, base, source.split)
+    there = _columns_of(source.path, base, source.split)
     for name in source.columns or ():
         if name not in there:
             hint = nearest(name, there)
@@ -102,7 +102,7 @@ def _columns(source: BenchmarkSource, base: Path) -> list[str]:
     return list(dict.fromkeys(chosen))
 
 
-def columns_of(path: str, base: Path, split: str | None) -> dict[str, bool]:
+def _columns_of(path: str, base: Path, split: str | None) -> dict[str, bool]:
     """Return {column: whether it holds texts} of a file or dataset; UserError where it is not there."""
     there: dict[str, bool] = {}
     for label, data in file_contents(path, base, split):

@@ -15,7 +15,7 @@ from factory.gates.benchmark_index import Index, Settings, index_of
 from factory.gates.benchmarks_read import BenchmarkSource, Book
 from factory.gates.leak_words import word_spans
 from factory.gates.meaning import find_alike
-from factory.gates.overlap import Asked, find_overlaps
+from factory.gates.overlap import find_overlaps
 from factory.selection.embedders import Embedder
 from factory.strict import Strict
 from schemas.columns import REASONS
@@ -105,7 +105,7 @@ def _hits_of(
 ) -> pl.DataFrame:
     """Return HITS in one field of the rows, with `at_text`: the number of the benchmark text."""
     texts = frame[field].fill_null("")
-    found = find_overlaps(texts, index, Asked(params["containment"]))
+    found = find_overlaps(texts, index, params["containment"])
     book, embedder = meaning
     if params.get("semantic") and embedder is not None:
         alike = find_alike(texts, index, book, embedder, params["semantic"]["threshold"])

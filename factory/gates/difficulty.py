@@ -228,9 +228,3 @@ def triage(frame: pl.DataFrame, spec: DifficultySpec | None = None) -> pl.DataFr
     shown = frame.with_columns(weak_rate=WEAK, strong_rate=STRONG, z=lead_of_weak()).filter(pl.col("z") > apart)
     columns = ("id", "row", "weak_rate", "strong_rate", "z", "instruction", "answer")
     return shown.select(columns).sort("z", "row", descending=[True, False])
-
-
-def states(frame: pl.DataFrame, spec: DifficultySpec) -> dict[str, int]:
-    """Return how many rows of ROWS are `known` and `unknown` by what the spec asks for."""
-    unknown = int(frame.select((_unknown(spec) != "").sum()).item())
-    return {"known": frame.height - unknown, "unknown": unknown}

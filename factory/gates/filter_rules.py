@@ -8,7 +8,7 @@ errs towards letting a row pass: tests/data/filters holds the rows that it must 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -41,7 +41,7 @@ class FilterRule:
 
 
 INSTRUCTION, ANSWER, MAIN = pl.col("prompt"), pl.col("response"), pl.col("main")
-LINES, PARAGRAPHS, N_WORDS = pl.col("lines"), pl.col("paragraphs"), pl.col("main_words")
+LINES, N_WORDS = pl.col("lines"), pl.col("main_words")
 BEGINNING, CAPITALS_LEAST = 2_000, 40
 ASKED = "What is the capital of France, and what is it known for?"
 TOLD = "Paris is the capital of France. It is known for the Louvre and for the Eiffel Tower."
@@ -182,45 +182,44 @@ def _repetition_rules(at: Limits) -> list[FilterRule]:
 def _quality_rules(at: Limits) -> list[FilterRule]:
     """Return Gopher's rules on the quality of prose; most take code, sums, lists or other languages for noise."""
     quiet = N_WORDS < at.prose_words
+    return [replace(rule, holds=quiet | rule.holds) for rule in (*_word_rules(at), *_line_rules(at))]
+
+
+def _quality_rule(name: str, says: str, bad: pl.Expr, shown: pl.Expr, answer: str, default: bool = False) -> FilterRule:
+    return FilterRule(name, says, (), ~bad.fill_null(False), shown, _row(answer=answer), default=default)
+
+
+def _word_rules(at: Limits) -> list[FilterRule]:
     mean = (MAIN.str.len_chars() - MAIN.str.count_matches(r"\s")) / N_WORDS
     symbols = (MAIN.str.count_matches("#") + MAIN.str.count_matches(r"\.\.\.|…")) / N_WORDS
     lettered = MAIN.str.count_matches(r"\S*\p{L}\S*") / N_WORDS
     stop = MAIN.str.count_matches(say.STOP_WORDS)
     foreign = _has(MAIN, BEYOND_LATIN)
-    n_lines = LINES.list.len()
-    bullets = LINES.list.eval(_has(pl.element(), say.BULLET)).list.sum() / n_lines
-    unended = LINES.list.eval(_has(pl.element(), say.ELLIPSIS_END)).list.sum() / n_lines
     strange = " ".join(f"internationalisation{chr(97 + i % 26)}{chr(97 + i // 26)}" for i in range(80))
-    tidy = VARIED.split(". ")
     figures = " ".join(str(7 * i) for i in range(60))
-    few = n_lines < 5
-
-    def rule(name: str, says: str, bad: pl.Expr, shown: pl.Expr, answer: str, default: bool = False) -> FilterRule:
-        return FilterRule(name, says, (), quiet | ~bad.fill_null(False), shown, _row(answer=answer), default=default)
-
     return [
-        rule(
+        _quality_rule(
             "mean_word_length",
             f"a word has {at.mean_word[0]:g} to {at.mean_word[1]:g} characters on average",
             ~mean.is_between(*at.mean_word) & ~foreign,
             mean.round(2).cast(pl.String) + " characters",
             VARIED + strange + ".",
         ),
-        rule(
+        _quality_rule(
             "few_symbols",
             f"at most {at.symbols:g} hash signs and ellipses for each word",
             symbols > at.symbols,
             symbols.round(2).cast(pl.String) + " for each word",
             VARIED.replace(" a ", " #a ").replace(" the ", " #the ").replace(" and ", " #and "),
         ),
-        rule(
+        _quality_rule(
             "words_have_letters",
             f"{at.lettered_words:.0%} of the words have a letter",
             lettered < at.lettered_words,
             _percent(lettered) + " of the words",
             VARIED + figures + ".",
         ),
-        rule(
+        _quality_rule(
             "has_stop_words",
             f"an English text has {at.stop_words} stop words",
             (stop < at.stop_words) & ~foreign,
@@ -230,14 +229,24 @@ def _quality_rules(at: Limits) -> list[FilterRule]:
             )
             + " Full stop.",
         ),
-        rule(
+    ]
+
+
+def _line_rules(at: Limits) -> list[FilterRule]:
+    n_lines = LINES.list.len()
+    few = n_lines < 5
+    bullets = LINES.list.eval(_has(pl.element(), say.BULLET)).list.sum() / n_lines
+    unended = LINES.list.eval(_has(pl.element(), say.ELLIPSIS_END)).list.sum() / n_lines
+    tidy = VARIED.split(". ")
+    return [
+        _quality_rule(
             "few_bullet_lines",
             f"at most {at.bullet_lines:.0%} of the lines are list entries",
             (bullets > at.bullet_lines) & ~few,
             _percent(bullets) + " of the lines",
             "".join(f"- {part.strip().rstrip('.')}.\n" for part in [*tidy[:-1], tidy[-1], "Nobody came"] if part),
         ),
-        rule(
+        _quality_rule(
             "lines_end",
             f"at most {at.unended_lines:.0%} of the lines end in an ellipsis",
             (unended > at.unended_lines) & ~few,

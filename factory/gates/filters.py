@@ -6,6 +6,7 @@ A rule looks at one row alone, so it does not matter where shards are cut. Every
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 import polars as pl
@@ -13,13 +14,13 @@ from pydantic import Field, field_validator, model_validator
 
 from factory.artifacts.stage import Stage
 from factory.errors import UserError, nearest
-from factory.gates import text
+from factory.gates import language, pii, text
 from factory.gates.filter_limits import Limits, Part
 from factory.gates.filter_rules import FILTERS, FilterRule, rules_of
-from factory.gates.language import LanguageSpec, language_faults
+from factory.gates.language import LanguageSpec
 from factory.gates.ngram_shares import ngram_shares
 from factory.gates.own_rules import OwnRule, check_own_rule, own_faults
-from factory.gates.pii import PiiSpec, pii_faults
+from factory.gates.pii import PiiSpec
 from factory.gates.text_patterns import WORDS
 from factory.strict import Strict
 from schemas.columns import REASONS
@@ -27,6 +28,7 @@ from schemas.curation import KEPT_ROWS, ROWS
 
 GATE = "filters"
 MOST_CLIP = 200_000  # characters: a limit above it is kept, but only so much of a text is looked at
+LIBRARIES = "libraries"  # among the parameters of the stage, beside those of the spec
 TABLE_OR_RULE = r"^\||^[^\p{L}\p{N}]*$"
 
 
@@ -77,6 +79,11 @@ class FiltersSpec(Strict):
             for name, rule in rules_of(self.limits).items()
             if name not in self.leave and set(rule.needs) <= has and self._asks_for(rule)
         }
+
+    @property
+    def rejects_pii(self) -> bool:
+        """Return whether personal data is a reason to leave."""
+        return self.pii is not None and self.pii.act == "reject"
 
     def _asks_for(self, rule: FilterRule) -> bool:
         if isinstance(self.rules, list):
@@ -148,16 +155,30 @@ def find_faults(frame: pl.DataFrame, spec: FiltersSpec) -> dict[int, list[dict[s
 
 def _other_faults(frame: pl.DataFrame, main: pl.Series, spec: FiltersSpec) -> Iterator[dict[int, dict[str, str]]]:
     if spec.language:
-        yield language_faults(main, spec.language)
-    if spec.pii and spec.pii.act == "reject":
-        yield pii_faults(frame, spec.pii)
+        yield language.language_faults(main, spec.language)
+    if spec.pii and spec.rejects_pii:
+        yield pii.pii_faults(frame, spec.pii)
     for rule in spec.own:
         yield own_faults(frame, rule)
 
 
+def filter_params(spec: FiltersSpec) -> dict[str, Any]:
+    """Return the parameters of FILTER: the spec, and the versions of the libraries that its gates ask."""
+    asked = (*(language.LIBRARIES if spec.language else ()), *(pii.LIBRARIES if spec.rejects_pii else ()))
+    return spec.model_dump(mode="json") | {LIBRARIES: {name: _version(name) for name in asked}}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:  # whatever cannot do without says so
+        return None
+
+
 def filter_rows(frame: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
-    """Return KEPT_ROWS of ROWS, with every rule that a row breaks among its reasons."""
-    found = find_faults(frame, FiltersSpec.model_validate(dict(params)))
+    """Return KEPT_ROWS of ROWS, with every rule that a row breaks among its reasons; see filter_params."""
+    spec = FiltersSpec.model_validate({name: value for name, value in params.items() if name != LIBRARIES})
+    found = find_faults(frame, spec)
     reasons = {place: [{"gate": GATE, "twin": None, **fault} for fault in faults] for place, faults in found.items()}
     return frame.select("id", "row", text.in_places(reasons, frame.height, REASONS).alias("reasons"))
 

@@ -18,6 +18,7 @@ from factory.artifacts.digest import text_digest
 from factory.errors import MissingExtra, nearest
 from factory.strict import Strict
 
+LIBRARIES = ("py3langid",)
 LEAST_LETTERS = 40
 READS = 300  # characters: time goes with them, and more change nothing
 UNDECIDED = "und"

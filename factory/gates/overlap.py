@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -29,21 +28,15 @@ FOUND = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """Which levels are looked at: the least share of shingles for containment, or None for none."""
-
-    containment: float | None = 0.5
-
-
-def find_overlaps(texts: pl.Series, index: Index, asked: Asked) -> pl.DataFrame:
+def find_overlaps(texts: pl.Series, index: Index, containment: float | None) -> pl.DataFrame:
     """Return FOUND: at (number of the text in the series), text (of the index), level, similarity, words [first, stop).
 
-    Ordered by at, text, level; at most one row for each.
+    Ordered by at, text, level; at most one row for each. `containment` is the least share of shingles for that level
+    and for other numbers; None: neither is looked at.
     """
     frames = [pl.DataFrame(schema=FOUND)]
     for start, stop in _chunks(texts):
-        found = _find(texts[start:stop], index, asked)
+        found = _find(texts[start:stop], index, containment)
         frames.append(found.with_columns(pl.col("at") + start))
     return pl.concat(frames).sort("at", "text", "level")
 
@@ -58,15 +51,15 @@ def _chunks(texts: pl.Series) -> Iterator[tuple[int, int]]:
         start = stop
 
 
-def _find(texts: pl.Series, index: Index, asked: Asked) -> pl.DataFrame:
+def _find(texts: pl.Series, index: Index, containment: float | None) -> pl.DataFrame:
     words = words_of(texts)
     anchors = index.real.anchors.find(words)
     ngrams = pl.concat([_ngrams(words, index), _wholes(words, index, anchors)])
     widest = (-pl.col("similarity"), pl.col("first") - pl.col("stop"), "first")
     exact = ngrams.sort("at", "text", *widest).unique(["at", "text"], keep="first", maintain_order=True)
-    if asked.containment is None:
+    if containment is None:
         return exact
-    return pl.concat([exact, _contained(words, index, anchors, asked.containment)])
+    return pl.concat([exact, _contained(words, index, anchors, containment)])
 
 
 def _ngrams(words: Words, index: Index) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from factory.errors import MissingExtra
 from factory.strict import Strict
 
 Kind = Literal["email", "phone", "credit_card", "iban", "ip", "us_ssn", "secret_key"]
+LIBRARIES = ("phonenumbers", "python-stdnum")
 CLIP = 200_000  # characters of a text that are looked at
 SHOWN = 5  # findings of a row that its reason names
 

@@ -20,7 +20,7 @@ from factory.jobs.engine import Engine
 from factory.jobs.estimate import Estimate, estimate
 from factory.jobs.judging import Bench, drift_of, last_judging, take_seats
 from factory.jobs.model import Job, JobFile
-from factory.jobs.record import Built, record_end, writable, write_run_record
+from factory.jobs.record import Built, paid_by, record_end, writable, write_run_record
 from factory.jobs.report import Report
 from factory.jobs.screen import screening_of
 from factory.jobs.talk import Judges
@@ -90,7 +90,8 @@ def run_build(file: JobFile, out: Path, engine: Engine, report: Report | None = 
     skills = brought.sources.skills
     rejects = _rejects(list(brought.artifacts.values()), made)
     told = _told(report)
-    contents = Contents(job, samples, rejects, mini, told, variety, facts, turns, skills, bench.as_json())
+    pins = screening.index.pins() if screening and screening.index else None
+    contents = Contents(job, samples, rejects, mini, told, variety, facts, turns, skills, bench.as_json(), pins)
     report.begin("release", job.rows)
     with report.timed("release") as entry:
         release, fresh = export(contents, out / "releases")
@@ -134,21 +135,7 @@ def _session(file: JobFile, out: Path, report: Report) -> Iterator[Session | Non
 
 
 def _spent(planned: Estimate | None, session: Session | None) -> dict[str, Any] | None:
-    return {"planned": planned.as_json(), "actual": _actual(session)} if session and planned else None
-
-
-def _actual(session: Session) -> dict[str, Any]:
-    """Return what this run asked and paid, and what it found in the cache, for the run record."""
-    spent = session.ledger.snapshot()
-    return {
-        "requests": spent.requests,
-        "prompt_tokens": spent.usage.prompt_tokens,
-        "completion_tokens": spent.usage.completion_tokens,
-        "usd": round(spent.usd, 6),
-        "seconds": round(spent.seconds, 3),
-        "failures": dict(spent.failures),
-        "from_cache": session.from_cache,
-    }
+    return {"planned": planned.as_json(), "actual": paid_by(session)} if session and planned else None
 
 
 def _require_teacher(job: Job) -> None:

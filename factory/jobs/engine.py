@@ -11,6 +11,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+from factory.cores import cores
+
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -25,7 +27,7 @@ class Engine(Protocol):
 
 def default_workers() -> int:
     """Return the number of cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return cores()
 
 
 class InProcess:

@@ -8,13 +8,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from factory.artifacts.store import write_bytes
 from factory.errors import BudgetSpent, QuotaUnmet, UserError, Waiting
 from factory.jobs.report import Report
+
+if TYPE_CHECKING:
+    from factory.teacher.session import Session
 
 ENDINGS = {Waiting: "waiting", BudgetSpent: "budget spent", QuotaUnmet: "stalled", KeyboardInterrupt: "stopped"}
 
@@ -64,6 +67,20 @@ def record_end(  # noqa: PLR0913 - what a record says
     record |= {"error": str(error), "seconds": round(time.perf_counter() - since, 3)}
     record |= {"stages": [s.as_json() for s in report.stages.values()]} | ({"teacher": spent} if spent else {})
     write_run_record(name, record, out)
+
+
+def paid_by(session: Session) -> dict[str, Any]:
+    """Return what this run asked and paid, and what it found in the cache, for the run record."""
+    spent = session.ledger.snapshot()
+    return {
+        "requests": spent.requests,
+        "prompt_tokens": spent.usage.prompt_tokens,
+        "completion_tokens": spent.usage.completion_tokens,
+        "usd": round(spent.usd, 6),
+        "seconds": round(spent.seconds, 3),
+        "failures": dict(spent.failures),
+        "from_cache": session.from_cache,
+    }
 
 
 def writable(out: Path) -> Path:

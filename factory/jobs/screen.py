@@ -196,6 +196,7 @@ class Screening:
         texts = Texts(candidates)
         there: dict[str, Any] = {"embedder": self.embedder} if self.embedder else {}
         params = {name: self.params[name] for name in ("copies", "meaning")}
+        params |= {"signing": sign_params(_spec(params))} if params["copies"] is not None else {}
         left = execute(COPIES, [kept], params, store, texts=texts, written=self.written, **there)
         self.written.add(written_texts(left.read(["id"])["id"], texts, self.written.height), params, self.embedder)
         return left
@@ -221,7 +222,7 @@ def screening_of(job: Job, base: Path, store: Store, out: Path) -> Screening | N
     return Screening(
         params,
         make_book(read_benchmarks(leaks.benchmarks, base), store) if leaks else None,
-        open_index(job.against, out) if job.against else None,
+        open_index(job.against, base, out, job.name, job.release.version) if job.against else None,
         embedder_of(leaks.semantic.embedder, cache) if leaks and leaks.semantic else None,
         embedder_of("minilm", cache) if meaning is not None else None,
     )

@@ -27,12 +27,11 @@ from factory.release.curation_findings import (
 )
 from factory.release.foreign_text import cell, code, cut, fenced
 from factory.release.markdown import table
+from factory.release.reference import CURATED_TABLES
 
-AFTER = ("rejects", "hits", "duplicates", "triage", "corrupted")  # configs beside those of the data
 ABOUT_CONFIG = {
-    "rejects": "every row that left, with every rule it broke: id, stage, reason, detail, twin",
+    "rejects": "a line for every rule that a row broke which left: id, stage, reason, detail, twin",
     "hits": "where rows meet a benchmark or an earlier release: field, level, similarity, span",
-    "duplicates": "pairs of a row that stayed and its copy that left, side by side",
     "triage": "rows whose key looks wrong: a weak model does better on them than a strong one",
     "corrupted": "which rows were made worse on purpose, how, and what they said before",
 }
@@ -64,6 +63,7 @@ ALSO = {
     "caps": "caps",
 }
 KEYS_SHOWN, VALUE_SHOWN, EXAMPLE_SHOWN, DETAIL_SHOWN, REASONS_SHOWN = 12, 700, 160, 90, 60
+FEWEST_ROWS = 3  # and so many rows, from which a language is named in the head
 MAIN_LANGUAGE = 0.01  # share of the kept rows from which a language is named in the head
 
 
@@ -127,7 +127,9 @@ def _spoken(found: Mapping[str, Any]) -> list[str]:
     """Return the codes of the languages of at least MAIN_LANGUAGE of the kept rows, the commonest first."""
     rows = sum(told["out"] for told in found["languages"])
     named = [told for told in found["languages"] if re.fullmatch(r"[a-z]{2,3}", told["language"])]
-    named = [told for told in named if told["language"] != "und" and told["out"] >= MAIN_LANGUAGE * rows > 0]
+    named = [
+        told for told in named if told["language"] != "und" and told["out"] >= max(MAIN_LANGUAGE * rows, FEWEST_ROWS)
+    ]
     return [told["language"] for told in sorted(named, key=lambda t: (-t["out"], t["language"]))]
 
 
@@ -145,13 +147,13 @@ def _tags(found: Mapping[str, Any]) -> list[str]:
 
 
 def _data_configs(configs: Mapping[str, Any]) -> list[str]:
-    return [name for name in configs if name not in AFTER]
+    return [name for name in configs if name not in CURATED_TABLES]
 
 
 def _configs(configs: Mapping[str, Mapping[str, int]]) -> list[dict[str, Any]]:
     data = _data_configs(configs)
     out = []
-    for config in [*data, *(name for name in AFTER if name in configs)]:
+    for config in [*data, *(name for name in CURATED_TABLES if name in configs)]:
         files = [{"split": s, "path": f"{config}/{s}-*.parquet"} for s in _splits(configs[config])]
         main = {"default": True} if config == data[0] else {}
         out.append({"config_name": config, **main, "data_files": files})
@@ -213,7 +215,7 @@ def _use(manifest: Mapping[str, Any]) -> str:
 
     rows = [
         (code(name), ", ".join(f"{cell(s)} {configs[name][s]:,}" for s in _splits(configs[name])), about(name))
-        for name in [*data, *(n for n in AFTER if n in configs)]
+        for name in [*data, *(n for n in CURATED_TABLES if n in configs)]
     ]
     heldout = any("heldout" in configs[name] for name in data)
     held = "\n\n`heldout` rows were chosen by hash: choose checkpoints with them, and train on none." if heldout else ""
@@ -333,7 +335,7 @@ def _unknowns(found: Mapping[str, Any]) -> list[str]:
         out.append(f"Personal data was found and left in, as the job asks: {kinds}.")
     for kind, n in found.get("uncapped", {}).items():
         if n:
-            out.append(f"{counted(n, 'kept row')} names no {cell(kind)}, so the cap on it does not know them.")
+            out.append(f"No {cell(kind)} is named for {counted(n, 'kept row')}, so the cap on it does not know them.")
     return out
 
 
@@ -352,7 +354,8 @@ def _making(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
     if libraries := manifest.get("libraries"):
         parts.append("Libraries: " + ", ".join(f"{cell(name)} {cell(v)}" for name, v in libraries.items()) + ".")
     if not pictures:
-        parts.append("The plots need the extra `plots`: `pip install -e '.[plots]'`, then run the job again.")
+        need = "The plots need the extra `plots`: `pip install -e '.[plots]'`"
+        parts.append(f"{need}, then remove this release and run the job again.")
     if job := manifest.get("job"):
         parts.append(f"The job, every default written out:\n\n{fenced(_as_yaml(job))}")
     return "\n\n".join(parts)

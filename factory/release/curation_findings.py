@@ -89,11 +89,12 @@ def contamination(found: Mapping[str, Any]) -> str:
     levels = _names(met, "by_level")
     fields = _names(met, "fields")
     rows = [
-        (cell(m["benchmark"]), m["rows"], m["hit_rows"], share(m["hit_rows"], found["rows_in"]), m.get("places", "-"),
+        (cell(m["benchmark"]), m["rows"], _short(m),
+         m["hit_rows"], share(m["hit_rows"], found["rows_in"]), m.get("places", "-"),
          *(m["by_level"].get(name, 0) for name in levels), *(m["fields"].get(name, 0) for name in fields))
         for m in met
     ]  # fmt: skip
-    head = ("benchmark", "its rows", "rows that leak", "of all rows", "its rows met")
+    head = ("benchmark", "its rows", "texts too short to look for", "rows that leak", "of all rows", "its rows met")
     columns = (*head, *(cell(n) for n in levels), *(f"in {cell(n)}" for n in fields))
     return _section(
         "## Contamination",
@@ -104,6 +105,11 @@ def contamination(found: Mapping[str, Any]) -> str:
         _variants(met),
         _selftest(found.get("selftest")),
     )
+
+
+def _short(met: Mapping[str, Any]) -> str:
+    """Return how many of a benchmark's texts are too short to be evidence."""
+    return f"{met['too_short']:,} of {met['texts']:,}" if "too_short" in met else "-"
 
 
 def _names(entries: Sequence[Mapping[str, Any]], key: str) -> list[str]:

@@ -53,6 +53,7 @@ class Contents:
     turns: Sequence[Artifact] = ()  # TURNS: what a teacher was asked
     skills: SkillPool | None = None  # the language skills of the job
     judging: Sequence[Mapping[str, Any]] = ()  # how each judge did on the gold rows of each rubric
+    against: Mapping[str, str] | None = None  # earlier releases that no row repeats: NAME@VERSION to digest
 
     @property
     def identity(self) -> str:
@@ -69,6 +70,7 @@ class Contents:
             turns=[t.digest for t in self.turns],
             skills=self.skills.identity if self.skills else None,
             judging=list(self.judging),
+            against=self.against,
             library=Library().identity,
         )
 
@@ -219,6 +221,7 @@ def _manifest(contents: Contents, tally: Tally) -> dict[str, Any]:
         "language_skills": _language(contents.skills, tally),
         "grades": graded_points(tally.points),
         "judging": list(contents.judging),
+        "against": contents.against,
         "skill_pairs": dict(sorted(tally.pairs.items())),
         "flags": dict(sorted(tally.flags.items())),
         "effective_depth": {str(d): n for d, n in sorted(tally.depths.items())},

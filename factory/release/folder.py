@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 VERSION = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
 HEX = re.compile(r"[0-9a-f]{8,128}")
 SHOWN = 5
+LEFT_OVER = 86_400  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +141,18 @@ def beside(target: Path) -> Iterator[Path]:
     """A path that does not exist yet, on the target's file system; whatever is left there is removed at the end."""
     with writing_to(target):
         target.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(target)
         holder = tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent, ignore_cleanup_errors=True)
     with holder as name:
         yield Path(name) / "release"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what runs that were killed left beside the target, once it is so old that none can be at work there."""
+    for left in target.parent.glob(f".{target.name}.*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_OVER:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def put_in_place(folder: Path, target: Path) -> None:

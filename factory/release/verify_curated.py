@@ -1,4 +1,4 @@
-"""Verifying a curated release: its bytes, its tables, that no row was lost, that every copy has a twin that stayed."""
+"""Verifying a curated release: its bytes, its tables, that no row was lost, that every copy has a known twin."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The stage that embeds the texts of rows, once: dedupe, decontamination and selection read the same vectors."""
+"""The stage that embeds the texts of rows, once: semantic dedupe reads its vectors, whatever the threshold.
+
+Decontamination embeds instruction and answer each by itself, in full precision, and keeps no vectors.
+"""
 
 from __future__ import annotations
 

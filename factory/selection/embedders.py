@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from factory.artifacts.digest import digest
+from factory.cores import cores
 from factory.errors import MissingExtra, UserError, nearest
 from factory.selection.static import static_embedder
 
@@ -98,7 +99,7 @@ class SentenceModel:
         model = sentence_model(self.folder, device, self.max_tokens)
         longest = CHARACTERS_A_TOKEN * int(model.max_seq_length or 512)
         blocks = [[text[:longest] for text in texts[i : i + BLOCK]] for i in range(0, len(texts), BLOCK)]
-        with ThreadPoolExecutor((os.cpu_count() or 1) if device == "cpu" else 1) as pool:
+        with ThreadPoolExecutor(cores() if device == "cpu" else 1) as pool:
             made = list(pool.map(lambda block: _vectors(model, block), blocks))
         return np.concatenate([np.zeros((0, self.dimensions), np.float32), *made]).astype(np.float32, copy=False)
 

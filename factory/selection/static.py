@@ -28,6 +28,7 @@ import polars as pl
 
 from factory.artifacts.digest import canonical_json, digest
 from factory.artifacts.store import sync_folder, write_bytes
+from factory.cores import cores
 from factory.errors import FactoryError
 
 DIMENSIONS = 256
@@ -71,7 +72,7 @@ class StaticEmbedder:
         """
         out = np.empty((len(texts), self.dimensions), np.float32)
         starts = range(0, len(texts), BLOCK)
-        with ThreadPoolExecutor((os.cpu_count() or 1) + 1) as pool:  # one cuts the next block while the others add up
+        with ThreadPoolExecutor(cores() + 1) as pool:  # one cuts the next block while the others add up
             cuts = (pool.submit(self._pieces.tokens, texts[start : start + BLOCK]) for start in starts)
             cut = next(cuts, None)
             for start in starts:

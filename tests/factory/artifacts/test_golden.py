@@ -230,7 +230,6 @@ CURATION = (
     "earlier",
     "keys",
     "signatures",
-    "corrupted",
     "copies",
 )
 

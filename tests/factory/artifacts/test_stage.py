@@ -143,7 +143,7 @@ def all_stages() -> Iterator[Stage]:
 STAGES = {stage.name for stage in all_stages()} - {"embed"}  # needs its model: see the selection's own tests
 
 
-FINDINGS = {"find_hits", "find_earlier", "corrupted"}  # of rows where there is something to find, as often as there is
+FINDINGS = {"find_hits", "find_earlier"}  # of rows where there is something to find, as often as there is
 
 
 def test_every_stage_is_put_to_the_law(line: dict[str, Step]) -> None:

@@ -128,3 +128,26 @@ def test_a_command_for_builds_says_what_a_curation_is_not_for() -> None:
 def test_a_misspelt_key_of_a_curation_names_the_nearest(tmp_path: Path) -> None:
     (tmp_path / "job.yaml").write_text("kind: curate\nname: x\nsource: [{path: a.jsonl}]\n")
     assert "did you mean 'sources'" in call("run", str(tmp_path / "job.yaml"), code=2).output
+
+
+def test_a_trial_tells_two_equal_sources_apart_counts_bad_lines_and_reads_the_last_one(tmp_path: Path) -> None:
+    rows = [
+        json.dumps({"instruction": f"Name the {n}th largest river of the world.", "answer": "The Loire."})
+        for n in range(9)
+    ]
+    for name in ("one", "two"):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join([*rows[:4], "{", *rows[4:]]))
+    job = {"kind": "curate", "name": "both", "sources": [{"path": "one.jsonl"}, {"path": "two.jsonl"}], "filters": None}
+    (tmp_path / "job.yaml").write_text(yaml.safe_dump(job))
+    told = json.loads(call("plan", str(tmp_path / "job.yaml"), "--json", "--out", str(tmp_path / "out")).stdout)[
+        "trial"
+    ]
+    assert [source["unreadable"] for source in told["sources"]] == [1, 1]
+    assert told["rows_in"] == 18
+    assert told["rows_out"] == 9
+
+
+def test_a_folder_that_cannot_be_written_is_the_users_to_change(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    told = call("run", "curate-demo", "--out", str(tmp_path / "file" / "out"), code=2).output
+    assert "--out" in told

@@ -7,21 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory.artifacts.digest import Rng
-from factory.curate.corrupt import (
-    CORRUPT,
-    FIND_CORRUPTED,
-    CorruptSpec,
-    Pool,
-    chosen_rows,
-    corrupt,
-    corruption,
-    find_corrupted,
-    make_pool,
-    shortened,
-    spoilt,
-)
+from factory.curate.corrupt import DONORS, CorruptSpec, corruption, find_corrupted, make_pool, shortened
 from factory.curate.vague import topics_of, vague_text
-from factory.score import score
 from schemas.corrupted import CORRUPTED
 from schemas.curation import ROWS
 
@@ -47,34 +34,36 @@ def only(how: str, share: float = 1.0, seed: int = 0) -> CorruptSpec:
     return CorruptSpec.model_validate({"share": share, "how": weights, "seed": seed})
 
 
-def found(frame: pl.DataFrame, spec: CorruptSpec, size: int = 1000, pool: Pool | None = None) -> pl.DataFrame:
-    pool = pool or make_pool(frame["id"], frame["answer"], spec)
+def found(frame: pl.DataFrame, spec: CorruptSpec, size: int = 1000) -> pl.DataFrame:
     parts = [frame[i : i + size] for i in range(0, max(1, frame.height), size)]
-    return pl.concat([find_corrupted(part, spec.model_dump(mode="json"), pool=pool) for part in parts])
+    pool = make_pool(parts, spec)
+    return pl.concat([find_corrupted(part, spec, pool) for part in parts])
+
+
+def chosen_of(names: list[str], share: float, seed: int) -> list[str]:
+    frame = rows([LONG] * len(names)).with_columns(id=pl.Series(names, dtype=pl.String))
+    return found(frame, only("short", share, seed))["id"].to_list()
 
 
 @given(ids, shares, st.integers(0, 3))
 def test_just_the_share_is_chosen(names: list[str], share: float, seed: int) -> None:
-    chosen = chosen_rows(pl.Series(names, dtype=pl.String), share, seed)
-    assert chosen.sum() == round(share * len(names))
+    assert len(chosen_of(names, share, seed)) == round(share * len(names))
 
 
 @given(ids, shares)
 def test_the_order_of_rows_does_not_matter(names: list[str], share: float) -> None:
-    one, other = (pl.Series(order, dtype=pl.String) for order in (names, names[::-1]))
-    assert set(one.filter(chosen_rows(one, share, 1))) == set(other.filter(chosen_rows(other, share, 1)))
+    assert chosen_of(names, share, 1) == chosen_of(names[::-1], share, 1)[::-1]
 
 
 @given(ids, shares, shares)
 def test_a_greater_share_holds_the_rows_of_a_smaller_one(names: list[str], one: float, other: float) -> None:
-    all_ids = pl.Series(names, dtype=pl.String)
-    few, many = (set(all_ids.filter(chosen_rows(all_ids, share, 1))) for share in sorted((one, other)))
+    few, many = (set(chosen_of(names, share, 1)) for share in sorted((one, other)))
     assert few <= many
 
 
 def test_another_seed_chooses_other_rows() -> None:
-    names = pl.Series([f"r{i}" for i in range(100)])
-    assert not chosen_rows(names, 0.2, 1).equals(chosen_rows(names, 0.2, 2))
+    names = [f"r{i}" for i in range(100)]
+    assert chosen_of(names, 0.2, 1) != chosen_of(names, 0.2, 2)
 
 
 @given(st.lists(st.text(max_size=30) | st.sampled_from(["Paris.", LONG, ""]), max_size=20), st.integers(0, 3))
@@ -119,19 +108,11 @@ def test_a_vague_answer_can_be_given_to_anything(instruction: str) -> None:
     assert topics_of(instruction)
 
 
-def test_a_wrong_answer_is_another_rows_where_there_is_no_verifier() -> None:
+def test_a_wrong_answer_is_another_rows() -> None:
     answers = [f"It is {word}." for word in ("Paris", "Rome", "Bern", "Oslo")]
     made = found(rows(list(answers)), only("wrong"))
     assert set(made["how"]) == {"wrong"}
     assert set(made["answer"]) <= set(answers)
-
-
-def test_a_wrong_answer_is_one_that_the_verifier_refuses() -> None:
-    verifier = {"kind": "number", "gold": "12", "args": "{}"}
-    spec = only("wrong")
-    how, answer = spoilt({"id": "a", "instruction": "6+6", "answer": "12"}, spec, Pool("", ("12.0",), {"a": verifier}))
-    assert how == "wrong"
-    assert score(answer, verifier).value == 0.0
 
 
 def test_where_all_rows_answer_alike_a_wrong_answer_is_found_all_the_same() -> None:
@@ -148,35 +129,24 @@ def test_weights_decide_how_often_a_way_is_drawn() -> None:
     assert 400 < counts["short"] < 600
 
 
-def test_the_stage_spoils_the_chosen_rows_and_no_others() -> None:
-    frame, spec = rows([f"{LONG} {i}" for i in range(50)]), CorruptSpec(share=0.2)
-    pool = make_pool(frame["id"], frame["answer"], spec)
-    out = corrupt(frame, spec.model_dump(mode="json"), pool=pool)
-    lineage = find_corrupted(frame, spec.model_dump(mode="json"), pool=pool)
-    CORRUPT.writes.check(out)
-    assert CORRUPTED.split(lineage)[1].is_empty()
-    changed = frame.filter(frame["answer"] != out["answer"])
-    assert changed["row"].to_list() == lineage["row"].to_list()
-    assert lineage.height == 10
-    assert out.drop("answer").equals(frame.drop("answer"))
+def test_what_is_found_is_a_table_of_the_chosen_rows_with_what_they_said() -> None:
+    frame = rows([f"{LONG} {i}" for i in range(50)])
+    made = found(frame, CorruptSpec(share=0.2))
+    assert CORRUPTED.split(made)[1].is_empty()
+    assert made.height == 10
+    assert made["original"].to_list() == frame["answer"].gather(made["row"]).to_list()
 
 
-def test_a_share_of_nothing_changes_nothing() -> None:
-    frame, spec = rows([LONG, None]), CorruptSpec(share=0.0)
-    pool = make_pool(frame["id"], frame["answer"], spec)
-    assert corrupt(frame, spec.model_dump(), pool=pool).equals(frame)
-    assert FIND_CORRUPTED.run(frame, spec.model_dump(), pool=pool).is_empty()
+def test_a_share_of_nothing_finds_nothing() -> None:
+    assert found(rows([LONG, None]), CorruptSpec(share=0.0)).is_empty()
 
 
-def test_what_a_pool_is_made_of_is_in_its_identity() -> None:
-    pools = [Pool("a", ("x",)), Pool("b", ("x",)), Pool("a", ("y",)), Pool("a", ("x",), {"r": {"kind": "text"}})]
-    assert len({pool.identity for pool in pools}) == 4
-
-
-def test_a_pool_does_not_depend_on_the_order_of_rows() -> None:
-    frame, spec = rows([f"answer {i % 7}" for i in range(500)]), CorruptSpec(share=0.3)
+@given(st.integers(1, 400))
+def test_a_pool_does_not_depend_on_the_order_of_rows_nor_on_their_shards(size: int) -> None:
+    spec, frame = CorruptSpec(share=0.3), rows([f"answer {i % 700}" for i in range(6 * DONORS)])
     turned = frame[::-1]
-    assert make_pool(frame["id"], frame["answer"], spec) == make_pool(turned["id"], turned["answer"], spec)
+    shards = (turned[i : i + size] for i in range(0, turned.height, size))
+    assert make_pool(shards, spec) == make_pool([frame], spec)
 
 
 def test_a_release_says_loudly_that_it_is_corrupted() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factory.curate.funnel import ORDER, first_reasons, funnel, share, summary_lines
+from factory.curate.funnel import first_reasons, funnel, share, summary_lines
 
 REPORT = Path(__file__).parents[2] / "data" / "curation-report.json"
 SCHEMA = {"row": pl.Int64, "code": pl.String}
@@ -77,8 +77,8 @@ def test_rejects_of_a_stage_that_the_order_lacks_are_an_error() -> None:
 
 
 def test_a_pool_without_rows_has_a_funnel() -> None:
-    told = funnel(ORDER, {}, 0)
-    assert [s["rows_out"] for s in told["funnel"]] == [0] * len(ORDER)
+    told = funnel(STAGES, {}, 0)
+    assert [s["rows_out"] for s in told["funnel"]] == [0] * len(STAGES)
     assert told["broken"] == []
 
 

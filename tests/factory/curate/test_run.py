@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from factory.curate import copies, sources
+from factory.dedupe.index import Index
 from factory.errors import UserError
 from factory.jobs.engine import InProcess
 from factory.jobs.kinds import any_job, run_job
@@ -214,3 +215,95 @@ def test_what_is_wrong_with_a_job_is_told_in_one_sentence(keys: dict[str, Any], 
     write_rows(tmp_path / "rows.jsonl", good_rows())
     with pytest.raises(UserError, match=said):
         curated(tmp_path, **keys)
+
+
+def test_no_secret_and_nobodys_address_is_in_a_release(tmp_path: Path) -> None:
+    key, mail = "AKIA4QXP7ZWTN2MB6RKD", "jane.roe@harbourmail.net"
+    counts = {"weak_right": 8, "weak_tries": 8, "strong_right": 0, "strong_tries": 8}
+    fair = {"weak_right": 2, "weak_tries": 8, "strong_right": 6, "strong_tries": 8}
+    rows = [{"id": f"r{i}", **row, **(counts if i < 3 else fair)} for i, row in enumerate(good_rows())]
+    rows[0]["answer"] += f" Use the key {key} for that."
+    rows[1]["answer"] += f" Write to {mail} for more."
+    rows[2]["answer"] += f" Write to {mail} for more."
+    rows.append({**rows[2], "id": "copy"})
+    write_rows(tmp_path / "rows.jsonl", rows)
+    source = {"path": "rows.jsonl", "columns": {name: name for name in counts}}
+    keys: dict[str, Any] = {"sources": [source], "difficulty": {"on_unknown": "keep"}}
+    rejecting = curated(tmp_path, "reject", filters={"pii": {}}, **keys)
+    for path in rejecting.release.rglob("*.parquet"):
+        told = pl.read_parquet(path).write_json()
+        assert key not in told
+        assert mail not in told
+    keys["difficulty"] = None
+    reporting = curated(tmp_path, "report", filters={"pii": {"act": "report", "find": ["email"]}}, **keys)
+    card = (reporting.release / "README.md").read_text()
+    assert mail not in card
+    assert "Personal data was found and left in" in card
+    assert reporting.curation is not None
+    assert mail not in json.dumps(reporting.curation)
+
+
+def test_a_release_is_not_held_against_itself_and_a_rebuild_uses_its_pins(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", good_rows())
+    index = Index.create(tmp_path / "out" / "index")
+    other = curated(tmp_path, name="other", sources=[{"path": "rows.jsonl"}])
+    first = curated(tmp_path, against={})
+    assert first.rows == len(good_rows())
+    index = index.add(first.release).add(other.release)
+    again = curated(tmp_path, against={})
+    assert (again.release, again.rows) == (first.release, first.rows)
+    rows = [*good_rows(), {"instruction": "Which is the longest river of Asia?", "answer": "The Yangtze."}]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    later = curated(tmp_path, against={}, release={"version": "1.0.1"}, filters=None)
+    assert later.rows == 1
+    assert set(read_facts(later.release)["against"]) == {"other@1.0.0", "small@1.0.0"}
+
+
+def test_where_no_row_stays_there_is_no_release(tmp_path: Path) -> None:
+    write_rows(
+        tmp_path / "rows.jsonl", [{"instruction": "Write an essay on tides.", "answer": "I can't help with that."}]
+    )
+    with pytest.raises(UserError, match=r"none of 1 rows stays.*filters: no_refusal \(1\)"):
+        curated(tmp_path)
+    assert not (tmp_path / "out" / "releases" / "small").exists()
+
+
+def test_rows_to_choose_checkpoints_with_are_never_spoilt(tmp_path: Path) -> None:
+    rows = good_rows()
+    write_rows(tmp_path / "rows.jsonl", rows)
+    built = curated(tmp_path, corrupt={"share": 1.0}, heldout={"share": 0.4})
+    answers = {row["instruction"]: row["answer"] for row in rows}
+    held, train = (read_config(built.release, "rows", split) for split in ("heldout", "train"))
+    assert all(answers[asked] == said for asked, said in held.select("instruction", "answer").iter_rows())
+    assert all(answers[asked] != said for asked, said in train.select("instruction", "answer").iter_rows())
+
+
+def test_a_curated_release_is_a_source_of_its_rows_and_never_of_its_rejects(tmp_path: Path) -> None:
+    write_rows(tmp_path / "rows.jsonl", good_rows() + good_rows()[:2])
+    first = curated(tmp_path, corrupt={"share": 0.1})
+    again = curated(tmp_path, name="again", sources=[{"path": "small@1.0.0"}], filters=None)
+    assert again.rows == first.rows
+    write_rows(
+        tmp_path / "other.jsonl", [{"question": "Which is the longest river of Asia?", "answer": "The Yangtze."}]
+    )
+    curated(tmp_path, name="two", sources=[{"path": "rows.jsonl"}, {"path": "other.jsonl"}])
+    with pytest.raises(UserError, match=r"2 configs of rows \(other, rows\): name one with `config`"):
+        curated(tmp_path, name="third", sources=[{"path": "two@1.0.0"}])
+
+
+def test_a_teachers_verdict_lets_a_row_stay_and_what_it_cost_is_told(tmp_path: Path) -> None:
+    rows = [{"id": f"r{i}", **row} for i, row in enumerate(good_rows()[:3])]
+    write_rows(tmp_path / "rows.jsonl", rows)
+    asked = rows[0]["instruction"].replace("a curious visitor", "someone who visits")
+    write_rows(tmp_path / "bench.jsonl", [{"question": asked}])
+    meaning = {"embedder": "minilm", "threshold": 0.8}
+    leaks = {"benchmarks": [{"name": "b", "path": "bench.jsonl"}], "containment": None, "semantic": meaning}
+    strict = curated(tmp_path, "strict", decontaminate=leaks)
+    assert "r0" in reasons_of(strict)
+    leaks["semantic"] = {**meaning, "verdict": True}
+    told = curated(tmp_path, "asked", decontaminate=leaks, teacher={"kind": "fake", "model": "fake"})
+    assert "r0" not in reasons_of(told)
+    assert told.teacher is not None
+    assert told.teacher["actual"]["requests"] > 0
+    with pytest.raises(UserError, match="names none"):
+        curated(tmp_path, "none", decontaminate=leaks)

@@ -272,6 +272,50 @@ def test_one_json_array_is_read_like_lines(desk: Desk, gap: bytes) -> None:
     assert desk.rejects("a.json") == ["row_readable: a.json, element 1: a number, not an object"]
 
 
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "packed"])
+def test_json_array_that_is_too_large_is_refused_with_the_way_to_make_lines_of_it(
+    desk: Desk, pack: Callable[[bytes], bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = b"[" + b",\n".join([GOOD] * 100) + b"]"
+    name = desk.write("a.json" if pack is bytes else "a.json.gz", pack(data))
+    monkeypatch.setattr(read_rows, "ARRAY_BYTES", len(data))
+    assert desk.rows(name).height == 100
+    monkeypatch.setattr(read_rows, "ARRAY_BYTES", len(data) - 1)
+    said = desk.refusal(name)
+    assert f"{name} is one JSON array of more than" in said
+    assert f"{'cat' if pack is bytes else 'gzip -dc'} OLD | jq -cn --stream" in said
+
+
+# ------------------------------------------------------------------------------------ columns that come later in a file
+
+
+def later(desk: Desk, monkeypatch: pytest.MonkeyPatch, **more: Any) -> str:
+    monkeypatch.setattr(read_rows, "BLOCK", 100)
+    return desk.write("a.jsonl", numbered(5) + numbered(1, **more))
+
+
+def test_column_that_comes_later_is_not_taken_and_it_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    [source] = desk.sources(later(desk, monkeypatch, input="This.", id="7", mood="good"))
+    assert source.notes[1:] == ("'id', 'input' not taken: no row at the beginning has it; put one that has it first",)
+    assert desk.sources("a.jsonl")[0].notes == source.notes  # as an earlier run read it
+
+
+@pytest.mark.parametrize("more", [{"input": ""}, {"input": None}, {"mood": "good"}, {"question": "Why?"}])
+def test_nothing_is_said_of_later_columns_that_change_nothing(
+    desk: Desk, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [source] = desk.sources(later(desk, monkeypatch, **more))
+    assert source.notes[1:] == ()
+
+
+def test_nothing_is_said_of_later_columns_where_the_job_tells_its_own(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = RowColumns(instruction="instruction", answer="output")
+    [source] = desk.sources(RowSource(path=later(desk, monkeypatch, input="This."), columns=columns))
+    assert source.notes[1:] == ()
+
+
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 BAD_LINES = {

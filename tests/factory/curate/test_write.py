@@ -259,3 +259,15 @@ def test_any_choice_of_rows_is_written_as_it_was(tmp_path: Path, drop: set[int],
         _, frames = written(tmp_path, found, kept(found, drop={i + 1 for i in drop}))
     wanted = [-1] + [row["n"] for i, row in enumerate(rows) if isinstance(row, dict) and i not in drop]
     assert frames["rows/train"]["n"].to_list() == wanted
+
+
+def test_one_odd_value_does_not_make_json_of_a_column_of_texts(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", {"text": "a", "v": 'say "hi"'}, {"text": "b", "v": 7}, {"text": "c", "v": None})
+    assert one(tmp_path)["v"].to_list() == ['say "hi"', "7", None]
+
+
+def test_a_row_that_left_has_no_say_in_the_type_of_a_column(tmp_path: Path) -> None:
+    put(tmp_path / "a.jsonl", {"text": "a", "v": [1]}, {"text": "b", "v": "odd"}, {"text": "c", "v": [2, 3]})
+    found = read(tmp_path, "a.jsonl")
+    _, frames = written(tmp_path, found, kept(found, drop={1}))
+    assert frames["rows/train"]["v"].to_list() == [[1], [2, 3]]

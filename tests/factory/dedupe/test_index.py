@@ -380,8 +380,19 @@ def test_an_index_is_a_snapshot_that_later_releases_do_not_change(index: Index, 
 
 
 def test_the_identity_is_that_of_the_content_not_of_the_place(index: Index, tmp_path: Path) -> None:
-    shutil.copytree(index.folder, tmp_path / "elsewhere" / "index")
+    for name in ("index", "releases"):
+        shutil.copytree(tmp_path / name, tmp_path / "elsewhere" / name)
     assert Index.open(tmp_path / "elsewhere" / "index").identity == index.identity
+
+
+def test_the_identity_knows_whose_texts_can_be_read(index: Index, old: Path, texts: list[str]) -> None:
+    asked, whole = frame(edited(texts[0])), index.identity
+    exact = index.query(asked)
+    old.rename(old.with_name("moved"))
+    assert index.identity != whole
+    assert not index.query(asked).equals(exact)
+    old.with_name("moved").rename(old)
+    assert index.identity == whole
 
 
 def test_the_identity_knows_the_configuration(index: Index, tmp_path: Path, old: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from factory.dedupe import index_files, index_lookup, index_vectors
 from factory.dedupe.index_files import SketchWriter, signatures_name
 from factory.dedupe.index_lookup import PER_KEY, PER_ROW, lookup
-from factory.dedupe.index_sketch import Sketch, jaccard, text_digests
+from factory.dedupe.index_sketch import Sketch, text_digests
 from factory.dedupe.index_texts import take
 from factory.dedupe.index_vectors import VectorWriter, nearest
 from factory.dedupe.index_verify import take_rows
@@ -87,22 +87,6 @@ def test_candidates_are_thinned_out_when_they_are_too_many_to_hold(
     assert set(zip(*map(np.ndarray.tolist, whole), strict=True)) <= set(
         zip(*map(np.ndarray.tolist, thinned), strict=True)
     )
-
-
-SET = st.sets(st.integers(0, 12), max_size=8)
-
-
-@given(ours=st.lists(SET, min_size=1, max_size=5), theirs=st.lists(SET, min_size=1, max_size=5))
-def test_jaccard_is_that_of_sets(ours: list[set[int]], theirs: list[set[int]]) -> None:
-    pairs = [(i, j) for i in range(len(ours)) for j in range(len(theirs))]
-    left, right = (np.array(side, dtype=np.int64) for side in zip(*pairs, strict=True))
-    expected = [len(ours[i] & theirs[j]) / max(1, len(ours[i] | theirs[j])) for i, j in pairs]
-    assert jaccard(_flat(ours), _flat(theirs), (left, right)).tolist() == pytest.approx(expected)
-
-
-def _flat(sets: list[set[int]]) -> tuple[np.ndarray, np.ndarray]:
-    values = np.array([v for s in sets for v in sorted(s)], dtype=np.uint64)
-    return values, np.cumsum([0, *map(len, sets)]).astype(np.int64)
 
 
 def test_a_text_digest_is_of_the_text_as_it_stands_and_zero_for_none() -> None:

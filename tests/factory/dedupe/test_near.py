@@ -20,6 +20,7 @@ from factory.artifacts.store import Store
 from factory.dedupe import greedy as choice
 from factory.dedupe import near
 from factory.dedupe.near import SIGN, MinHashSpec, near_duplicates, sign_params, sign_rows
+from factory.dedupe.signatures import ENGINES, Engine, canary
 from schemas.curation import ROWS
 
 BLANK = {"source": "s", "template": "", "signature": ""}
@@ -267,6 +268,24 @@ def test_every_row_is_signed_whatever_is_in_it() -> None:
         made = apply(SIGN, rows, sign_params(MinHashSpec()), Store(Path(folder)), "key")
         assert made.rows == rows.height
         assert made.read()["bands"].list.len().to_list() == [0, 0, 0, 0, 16, 16, 16, 16]
+
+
+@pytest.mark.parametrize("engine", ["rensa", "datasketch"])
+def test_libraries_that_sign_otherwise_give_the_stage_another_key(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec, signer = MinHashSpec(engine=engine), ENGINES[engine]
+    key = SIGN.key(["d"], sign_params(spec), {})
+    monkeypatch.setattr(near, "canary", canary.__wrapped__)
+    assert SIGN.key(["d"], sign_params(spec), {}) == key
+    monkeypatch.setitem(ENGINES, engine, lambda *given: signer(*given) + np.uint32(1))
+    assert SIGN.key(["d"], sign_params(spec), {}) != key
+
+
+def test_shingles_of_another_version_give_the_stage_another_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    key = SIGN.key(["d"], sign_params(MinHashSpec()), {})
+    monkeypatch.setattr(near, "SHINGLES", near.SHINGLES + 1)
+    assert SIGN.key(["d"], sign_params(MinHashSpec()), {}) != key
 
 
 def test_blocks_do_not_change_what_is_signed(monkeypatch: pytest.MonkeyPatch, corpus: pl.DataFrame) -> None:

@@ -51,12 +51,23 @@ def test_no_rows_share_nothing() -> None:
     assert pairs_within(members, offsets, 5)[0].size == 0
 
 
+def sets_of(rows: list[set[int]]) -> Sets:
+    flat = np.array([value for row in rows for value in sorted(row)], dtype=np.uint64)
+    return Sets(flat, np.cumsum([0, *map(len, rows)], dtype=np.int64))
+
+
 @given(SETS, st.floats(0, 1))
 def test_similarity_is_that_of_sets_or_0_below_what_is_asked(rows: list[set[int]], at_least: float) -> None:
-    flat = np.array([value for row in rows for value in sorted(row)], dtype=np.uint64)
-    sets = Sets(flat, np.cumsum([0, *map(len, rows)], dtype=np.int64))
+    sets = sets_of(rows)
     left, right = np.array([(a, b) for a in range(len(rows)) for b in range(len(rows))]).T
     for a, b, value in zip(left, right, sets.jaccard(left, right, at_least), strict=True):
         one, two = rows[a], rows[b]
         exact = len(one & two) / len(one | two) if one or two else 0.0
         assert value == exact or (value == 0 and exact < at_least)
+
+
+@given(SETS, SETS)
+def test_sets_of_two_sources_are_compared_like_those_of_one(ours: list[set[int]], theirs: list[set[int]]) -> None:
+    both = sets_of(ours).with_those_of(sets_of(theirs))
+    left, right = np.array([(a, len(ours) + b) for a in range(len(ours)) for b in range(len(theirs))]).T
+    assert both.jaccard(left, right).tolist() == sets_of(ours + theirs).jaccard(left, right).tolist()

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
 import numpy as np
-import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from factory.dedupe import semantic
-from factory.dedupe.semantic import SemanticSpec, semantic_duplicates, stacked
+from factory.dedupe.semantic import SemanticSpec, semantic_duplicates
 from factory.errors import UserError
 
 pytest.importorskip("faiss")
@@ -98,7 +97,7 @@ def test_the_number_of_threads_changes_nothing(mode: semantic.Mode, monkeypatch:
     vectors = clouds(7, 300, 10, 0.25)
     found = []
     for cores in (1, 3):
-        monkeypatch.setattr(semantic.os, "cpu_count", lambda cores=cores: cores)
+        monkeypatch.setattr(semantic, "cores", lambda cores=cores: cores)
         found.append(semantic_duplicates(vectors, np.arange(len(vectors)), all_of(vectors), 0.9, mode))
     assert found[0].equals(found[1])
 
@@ -151,10 +150,3 @@ def test_a_threshold_that_is_no_cosine_is_one_sentence(threshold: float) -> None
 def test_a_wrong_part_of_a_job_file_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         SemanticSpec(**wrong)
-
-
-def test_shards_of_vectors_are_stacked_in_order() -> None:
-    vectors = clouds(1, 2, 5, 0.1)
-    shards = [pl.DataFrame({"vector": vectors[:4]}), pl.DataFrame({"vector": vectors[4:]})]
-    assert (stacked(shards) == vectors).all()
-    assert stacked(shards).dtype == np.float16

@@ -17,7 +17,6 @@ from factory.gates.difficulty import (
     difficulty_reasons,
     gate_difficulty,
     lead_of_weak,
-    states,
     triage,
 )
 from schemas.columns import REASONS
@@ -137,10 +136,6 @@ def test_an_unknown_rate_is_named() -> None:
 
 def test_a_band_of_the_weak_model_asks_for_no_strong_one() -> None:
     assert codes(weak(3, 8), DifficultySpec(band=Band())) == []
-
-
-def test_known_and_unknown_rows_are_counted() -> None:
-    assert states(rows(weak(3, 8), weak(1, 1), NOBODY), BAND) == {"known": 1, "unknown": 2}
 
 
 @pytest.mark.parametrize("counts", [weak(9, 8), weak(-1, 8), (1, 8, 2, -3)])

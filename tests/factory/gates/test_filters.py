@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from factory.gates import text
+from factory.gates import filters, text
 from factory.gates.filter_rules import FILTERS
-from factory.gates.filters import FILTER, FiltersSpec, fields_of, find_faults, read_rows
+from factory.gates.filters import FILTER, FiltersSpec, fields_of, filter_params, find_faults, read_rows
 from schemas.curation import ROWS
 
 DATA = Path(__file__).parents[2] / "data"
@@ -83,13 +84,43 @@ def test_every_broken_rule_of_a_row_is_told_with_what_was_found() -> None:
 
 def test_the_stage_gives_a_row_for_a_row_and_keeps_the_good_ones() -> None:
     rows = frame_of(GOOD + BAD)
-    kept, rejects = FILTER.writes.split(FILTER.run(rows, DEFAULT.model_dump(mode="json")))
+    kept, rejects = FILTER.writes.split(FILTER.run(rows, filter_params(DEFAULT)))
     assert kept["id"].to_list() == rows["id"].to_list()[: len(GOOD)]
     assert kept.height + rejects.height == rows.height
 
 
 def test_an_empty_shard_stays_empty() -> None:
-    assert FILTER.run(frame_of([]), ALL.model_dump(mode="json")).height == 0
+    assert FILTER.run(frame_of([]), filter_params(ALL)).height == 0
+
+
+def key(**asked: Any) -> str:
+    return FILTER.key(["d"], filter_params(FiltersSpec.model_validate(asked)), {})
+
+
+@pytest.mark.parametrize(
+    ("asked", "libraries"),
+    [
+        ({"language": {"keep": ["en"]}}, {"py3langid"}),
+        ({"pii": {}}, {"phonenumbers", "python-stdnum"}),
+        ({"pii": {"act": "report"}}, set()),
+        ({}, set()),
+    ],
+)
+def test_another_version_of_a_library_that_is_asked_gives_another_key(
+    asked: dict[str, Any], libraries: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, changed = key(**asked), set()
+    for library in ("py3langid", "phonenumbers", "python-stdnum", "polars"):
+        with monkeypatch.context() as patch:
+            patch.setattr(filters, "version", lambda name, newer=library: "9999" if name == newer else version(name))
+            changed |= {library} if key(**asked) != before else set()
+    assert changed == libraries
+
+
+def test_a_library_that_is_not_there_is_told_where_it_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filters, "LIBRARIES", "x")
+    monkeypatch.setattr(filters.pii, "LIBRARIES", ("no-such-library",))
+    assert filter_params(FiltersSpec.model_validate({"pii": {}}))["x"] == {"no-such-library": None}
 
 
 def test_the_faults_of_a_row_do_not_depend_on_its_neighbours() -> None:

@@ -138,8 +138,8 @@ def test_copies_stand_side_by_side_with_what_differs_in_bold() -> None:
 
 def test_leaks_are_told_by_benchmark_level_and_field() -> None:
     text = section(curation_card(REPORT), "Contamination")
-    assert "| gsm8k-test | 1,319 | 402 | 0.04% | 211 | 380 | 120 | 88 | 399 | 40 |" in text
-    assert "| aime-2025 | 30 | 0 | 0% | 0 | 0 | 0 | 0 | 0 | 0 |" in text
+    assert "| gsm8k-test | 1,319 | - | 402 | 0.04% | 211 | 380 | 120 | 88 | 399 | 40 |" in text
+    assert "| aime-2025 | 30 | - | 0 | 0% | 0 | 0 | 0 | 0 | 0 | 0 |" in text
     assert "88 more rows met a benchmark with other numbers only" in text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -82,6 +82,7 @@ class Taken:
     id: str | None = None
     known: Mapping[str, str] = field(default_factory=dict)  # template, signature, quality, weak_right, ...
     constants: Mapping[str, int] = field(default_factory=dict)
+    unused: tuple[str, ...] = ()  # columns that are there and hold none of it
 
     @property
     def columns(self) -> list[str]:
@@ -109,7 +110,10 @@ class Taken:
         if self.answer:
             parts.append(f"answer from '{self.answer}'")
         parts += [f"{ours} from '{theirs}'" for ours, theirs in self.known.items()]
-        return ", ".join(parts)
+        said = ", ".join(parts)
+        if self.answered_in is not None or not self.unused:
+            return said
+        return f"{said}; NO ANSWER: no other column is known to hold one; not used: {', '.join(self.unused[:SHOWN])}"
 
 
 def choose_columns(label: str, names: Iterable[str], told: RowColumns | None = None) -> Taken:
@@ -131,7 +135,8 @@ def choose_columns(label: str, names: Iterable[str], told: RowColumns | None = N
             "`columns: {instruction: YOUR_COLUMN, answer: YOUR_COLUMN}`, in a command --instruction and --answer"
         )
     id_ = told.id or ("id" if "id" in there else None)
-    return Taken(instruction, answer, messages, id_, known, constants)
+    taken = Taken(instruction, answer, messages, id_, known, constants)
+    return replace(taken, unused=tuple(name for name in there if name not in taken.columns))
 
 
 def _texts(told: RowColumns, there: Sequence[str]) -> tuple[tuple[str, ...], str | None, str | None]:

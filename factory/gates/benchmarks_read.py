@@ -20,6 +20,8 @@ from factory.strict import Strict
 from schemas.benchmark_texts import BENCHMARK_TEXTS
 from schemas.columns import REASONS
 
+WHAT = "benchmark rows"
+
 
 class BenchmarkSource(Strict):
     """A benchmark that no row may give away."""
@@ -74,7 +76,7 @@ def read_benchmarks(sources: Sequence[BenchmarkSource], base: Path) -> pl.DataFr
 def _read_one(source: BenchmarkSource, base: Path) -> pl.DataFrame:
     try:
         columns = _columns(source, base)
-        frame = read_table(source.path, {name: name for name in columns}, base=base, split=source.split)
+        frame = read_table(source.path, {name: name for name in columns}, base=base, split=source.split, what=WHAT)
     except UserError as error:
         raise UserError(f"benchmark '{source.name}': {error}") from error
     texts = (
@@ -97,6 +99,8 @@ def _columns(source: BenchmarkSource, base: Path) -> list[str]:
             listed = f"; its columns: {', '.join(list(there)[:SHOWN])}" if "did you mean" in hint else ""
             raise UserError(f"{source.path} has no column '{name}'{hint}{listed}")
     chosen = source.columns or [name for name, has_text in there.items() if has_text]
+    if not there:
+        raise UserError(f"{source.path} is empty")
     if not chosen:
         raise UserError(f"{source.path} has no column of text; its columns: {', '.join(list(there)[:SHOWN]) or 'none'}")
     return list(dict.fromkeys(chosen))
@@ -105,7 +109,7 @@ def _columns(source: BenchmarkSource, base: Path) -> list[str]:
 def _columns_of(path: str, base: Path, split: str | None) -> dict[str, bool]:
     """Return {column: whether it holds texts} of a file or dataset; UserError where it is not there."""
     there: dict[str, bool] = {}
-    for label, data in file_contents(path, base, split):
+    for label, data in file_contents(path, base, split, WHAT):
         for name, has_text in _names(label, data):
             there[name] = there.get(name, False) or has_text
     return there

@@ -242,7 +242,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _keys(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
     for part in path:
-        field = model.model_fields.get(str(part))
+        if isinstance(part, int):  # a place in a list, whose members are of the model that the list led to
+            continue
+        field = model.model_fields.get(part)
         inner = field.annotation if field else None
         options = [inner, *getattr(inner, "__args__", ())]
         found = [t for t in options if isinstance(t, type) and issubclass(t, BaseModel)]

@@ -46,9 +46,11 @@ def read_seeds(path: str, columns: Mapping[str, str], *, base: Path, split: str 
     return seeds
 
 
-def read_table(path: str, columns: Mapping[str, str], *, base: Path, split: str | None = None) -> pl.DataFrame:
+def read_table(
+    path: str, columns: Mapping[str, str], *, base: Path, split: str | None = None, what: str = "seeds"
+) -> pl.DataFrame:
     """Return the mapped columns of a user's file or Hub dataset as text, with `row`, the position in the source."""
-    frames = [parse_seeds(label, data, columns) for label, data in file_contents(path, base, split)]
+    frames = [parse_seeds(label, data, columns) for label, data in file_contents(path, base, split, what)]
     return pl.concat(frames).with_columns(row=pl.int_range(pl.len(), dtype=pl.Int64))
 
 
@@ -69,16 +71,16 @@ def seed_reasons(question: str | None, answer: str | None) -> str | None:
     return None
 
 
-def file_contents(path: str, base: Path, split: str | None) -> Iterator[tuple[str, bytes]]:
-    """Yield (label, bytes) of each file of a source; see `read_seeds` for what a path may be."""
-    for label, file in _locate(path, base, split):
+def file_contents(path: str, base: Path, split: str | None, what: str = "seeds") -> Iterator[tuple[str, bytes]]:
+    """Yield (label, bytes) of each file of a source, called `what`; see `read_seeds` for what a path may be."""
+    for label, file in _locate(path, base, split, what):
         try:
             yield label, file.read_bytes()
         except OSError as error:
             raise UserError(f"{label} cannot be read: {error.strerror or error}") from error
 
 
-def _locate(path: str, base: Path, split: str | None) -> list[tuple[str, Path]]:
+def _locate(path: str, base: Path, split: str | None, what: str) -> list[tuple[str, Path]]:
     """Return (label, local file) for each file of the source."""
     if path.startswith(_HUB):
         return fetch_seeds(path.removeprefix(_HUB), split)
@@ -86,13 +88,13 @@ def _locate(path: str, base: Path, split: str | None) -> list[tuple[str, Path]]:
     if not os.path.lexists(local) and _HUB_SHAPE.fullmatch(path):
         return _fetch_unnamed(path, local, split)
     if os.path.isdir(local):
-        raise UserError(f"the seeds '{path}' are a folder ({local}); name one file in it{_nearest_file('', local)}")
+        raise UserError(f"the {what} '{path}' are a folder ({local}); name one file in it{_nearest_file('', local)}")
     if not os.path.isfile(local):
-        raise UserError(f"there are no seeds '{path}': {local} is no file{_nearest_file(local.name, local.parent)}")
+        raise UserError(f"there are no {what} '{path}': {local} is no file{_nearest_file(local.name, local.parent)}")
     if local.suffix.lower() not in SUFFIXES:
-        raise UserError(f"the seeds '{path}' end in '{local.suffix}'; those that can be read: {', '.join(SUFFIXES)}")
+        raise UserError(f"the {what} '{path}' end in '{local.suffix}'; those that can be read: {', '.join(SUFFIXES)}")
     if split is not None:
-        raise UserError(f"the seeds '{path}' are one file, which has no split '{split}'; leave `split` out")
+        raise UserError(f"the {what} '{path}' are one file, which has no split '{split}'; leave `split` out")
     return [(path, local)]
 
 

@@ -139,3 +139,10 @@ def test_another_answer_is_found_where_the_first_one_was(shape: dict[str, Any]) 
 
 def test_turns_of_what_is_no_conversation_are_none() -> None:
     assert [turns_of(value) for value in ("text", 3, [1], {"role": "user"}, "[not json")] == [None] * 5
+
+
+def test_a_column_that_may_be_the_answer_and_is_not_known_is_told() -> None:
+    told = choose_columns("a.csv", ["prompt", "reply"]).describe()
+    assert "NO ANSWER" in told
+    assert "not used: reply" in told
+    assert "NO ANSWER" not in choose_columns("a.csv", ["prompt", "response", "reply"]).describe()

@@ -1,4 +1,4 @@
-"""ROWS: a dataset that is curated; KEPT_ROWS: what a gate let pass; HITS: where a row meets a benchmark or a release."""
+"""ROWS that are curated; KEPT_ROWS: what a gate let pass; HITS: where a row meets a benchmark or a release."""
 
 from __future__ import annotations
 

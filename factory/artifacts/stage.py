@@ -15,6 +15,7 @@ import polars as pl
 from factory.artifacts.digest import digest
 from factory.artifacts.store import Artifact, Store
 from factory.errors import FactoryError
+from schemas.columns import REASONS
 from schemas.table import Table
 
 
@@ -51,6 +52,12 @@ class Stage:
             schema=[self.writes.name, self.writes.version],
             deps={name: dep.identity for name, dep in deps.items()},
         )
+
+
+def with_reasons(frame: pl.DataFrame, told: pl.DataFrame, on: str = "id") -> pl.DataFrame:
+    """Return a stage's output frame with the reasons (by id or row) that are told of some of its rows, else none."""
+    out = frame.join(told, on=on, how="left", maintain_order="left")
+    return out.with_columns(pl.col("reasons").fill_null(pl.lit([], dtype=REASONS)))
 
 
 def execute(

@@ -19,6 +19,8 @@ from factory.artifacts.digest import canonical_json
 from factory.errors import UserError
 from schemas.columns import REASONS
 
+NO_REJECTS = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -43,7 +45,7 @@ class Artifact:
     def read_rejects(self) -> pl.DataFrame:
         """Return (id, reasons) of the rows that left here."""
         if not self.rejects:
-            return pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
+            return NO_REJECTS
         return self._read("rejects.parquet")
 
     def _read(self, name: str, columns: list[str] | None = None) -> pl.DataFrame:

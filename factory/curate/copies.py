@@ -12,7 +12,7 @@ import numpy.typing as npt
 import polars as pl
 
 from factory.artifacts.digest import digest
-from factory.artifacts.store import Artifact, Store
+from factory.artifacts.store import NO_REJECTS, Artifact, Store
 from factory.curate.job import CurateJob
 from factory.dedupe.caps import labelled, over_caps
 from factory.dedupe.contained import find_contained
@@ -20,7 +20,6 @@ from factory.dedupe.near import near_duplicates
 from factory.dedupe.normal import exact_duplicates
 from factory.dedupe.semantic import semantic_duplicates
 from factory.jobs.report import Report
-from schemas.columns import REASONS
 from schemas.curation import LEFT
 
 LEVELS = ("exact", "minhash", "semantic", "caps")
@@ -28,7 +27,6 @@ VERSION = 1  # bump it when the same rows leave in another way
 CODES = {"exact": "text_is_new", "minhash": "not_nearly_a_copy", "semantic": "meaning_is_new"}
 Mask = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.int64]
-NO_REJECTS = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
 
 
 @dataclass(frozen=True, slots=True)

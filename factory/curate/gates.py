@@ -11,7 +11,7 @@ from factory.artifacts.stage import Stage, execute
 from factory.artifacts.store import Artifact, Store
 from factory.curate.copies import VERSION as COPIES
 from factory.curate.job import CurateFile, CurateJob
-from factory.dedupe.against import EARLIER, FIND_EARLIER, Repeats, open_index
+from factory.dedupe.against import EARLIER, FIND_EARLIER, open_index
 from factory.dedupe.index import Index
 from factory.dedupe.near import SIGN, sign_params
 from factory.dedupe.normal import FIND_KEYS
@@ -96,7 +96,7 @@ def pass_gates(task: GateTask) -> dict[str, Artifact]:
             out["decontaminate"] = made(DECONTAMINATE, params, hits=Hits(out["hits"]))
     if job.against and tools.index:
         out["repeats"] = made(FIND_EARLIER, job.against.params(), index=tools.index)
-        out["earlier"] = made(EARLIER, {}, hits=Repeats(out["repeats"]))
+        out["earlier"] = made(EARLIER, {}, hits=Hits(out["repeats"]))
     if job.dedupe.exact:
         out["keys"] = made(FIND_KEYS, job.dedupe.exact.model_dump(mode="json"))
     if job.dedupe.minhash:

@@ -7,11 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
 from factory.artifacts.digest import digest
 from factory.artifacts.stage import execute
-from factory.artifacts.store import Artifact, Store
+from factory.artifacts.store import NO_REJECTS, Artifact, Store
 from factory.curate.job import CurateFile
 from factory.errors import MissingExtra
 from factory.gates.benchmarks_read import Book
@@ -20,14 +18,12 @@ from factory.gates.same_question import verdict_requests, with_verdicts
 from factory.jobs.converse import require_all
 from factory.jobs.record import paid_by
 from factory.jobs.report import Report
-from schemas.columns import REASONS
 
 if TYPE_CHECKING:
     from factory.teacher.protocol import Reply, Request
     from factory.teacher.session import Session
 
 STAGE = "judged_hits"
-NO_REJECTS = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
 
 
 @dataclass(frozen=True, slots=True)

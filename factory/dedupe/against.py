@@ -9,9 +9,9 @@ from typing import Any
 import polars as pl
 from pydantic import Field
 
-from factory.artifacts.stage import Stage
-from factory.artifacts.store import Artifact
+from factory.artifacts.stage import Stage, with_reasons
 from factory.dedupe.index import Index
+from factory.gates.decontaminate import Hits
 from factory.release.folder import MANIFEST
 from factory.release.reference import read_facts
 from factory.strict import Strict
@@ -56,22 +56,6 @@ def find_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, index: Index
     return index.query(frame, **params)
 
 
-class Repeats:
-    """The hits of one shard in earlier releases, as a stage depends on them."""
-
-    def __init__(self, artifact: Artifact) -> None:
-        self._artifact = artifact
-
-    @property
-    def identity(self) -> str:
-        """Return the digest of the hits."""
-        return self._artifact.digest
-
-    def read(self) -> pl.DataFrame:
-        """Return HITS."""
-        return self._artifact.read()
-
-
 def reasons_of(hits: pl.DataFrame) -> pl.DataFrame:
     """Return (row, reasons) of every row with a hit: the strongest one."""
     best = hits.sort("row", -pl.col("similarity"), maintain_order=True).unique("row", keep="first", maintain_order=True)
@@ -85,10 +69,9 @@ def reasons_of(hits: pl.DataFrame) -> pl.DataFrame:
     return best.select("row", reasons=pl.concat_list(reason).cast(REASONS))
 
 
-def part_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, hits: Repeats) -> pl.DataFrame:
+def part_earlier(frame: pl.DataFrame, params: Mapping[str, Any], *, hits: Hits) -> pl.DataFrame:
     """Return KEPT_ROWS of ROWS, with a reason where a field of the row is an earlier release's."""
-    out = frame.select("id", "row").join(reasons_of(hits.read()), on="row", how="left", maintain_order="left")
-    return out.with_columns(pl.col("reasons").fill_null(pl.lit([], dtype=REASONS)))
+    return with_reasons(frame.select("id", "row"), reasons_of(hits.read()), on="row")
 
 
 FIND_EARLIER = Stage("find_earlier", 1, ROWS, HITS, find_earlier, row_wise=False)

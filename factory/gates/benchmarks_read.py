@@ -12,13 +12,12 @@ import polars as pl
 from pydantic import Field
 
 from factory.artifacts.digest import digest
-from factory.artifacts.store import Artifact, Store
+from factory.artifacts.store import NO_REJECTS, Artifact, Store
 from factory.errors import UserError, nearest
 from factory.seeds.parse import SHOWN
 from factory.seeds.read import file_contents, read_table
 from factory.strict import Strict
 from schemas.benchmark_texts import BENCHMARK_TEXTS
-from schemas.columns import REASONS
 
 WHAT = "benchmark rows"
 
@@ -58,8 +57,7 @@ def make_book(texts: pl.DataFrame, store: Store) -> Book:
     columns = [texts[name].fill_null("").str.join("\x1e").item() for name in BENCHMARK_TEXTS.columns]
     key = digest(texts=columns, rows=texts.height, schema=BENCHMARK_TEXTS.version)
     stage = "benchmark_texts"
-    rejects = pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})
-    return Book(store.find(stage, key) or store.commit(stage, key, texts, rejects, {"stage": stage}))
+    return Book(store.find(stage, key) or store.commit(stage, key, texts, NO_REJECTS, {"stage": stage}))
 
 
 def read_benchmarks(sources: Sequence[BenchmarkSource], base: Path) -> pl.DataFrame:

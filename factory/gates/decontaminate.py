@@ -9,7 +9,7 @@ from typing import Any, Literal
 import polars as pl
 from pydantic import Field
 
-from factory.artifacts.stage import Stage
+from factory.artifacts.stage import Stage, with_reasons
 from factory.artifacts.store import Artifact
 from factory.gates.benchmark_index import Index, Settings, index_of
 from factory.gates.benchmarks_read import BenchmarkSource, Book
@@ -180,13 +180,7 @@ def _detail() -> pl.Expr:
 
 def decontaminate(frame: pl.DataFrame, params: Mapping[str, Any], *, hits: Hits) -> pl.DataFrame:
     """Return KEPT_ROWS of ROWS, with reasons where a hit rejects."""
-    return with_reasons(frame, hits.read(), params)
-
-
-def with_reasons(frame: pl.DataFrame, hits: pl.DataFrame, params: Mapping[str, Any]) -> pl.DataFrame:
-    """Return (id, row, reasons) of ROWS, given their HITS."""
-    told = frame.select("id", "row").join(reasons_of(hits, params), on="id", how="left", maintain_order="left")
-    return told.with_columns(pl.col("reasons").fill_null(pl.lit([], dtype=REASONS)))
+    return with_reasons(frame.select("id", "row"), reasons_of(hits.read(), params))
 
 
 FIND_HITS = Stage("find_hits", 1, ROWS, HITS, find_hits, row_wise=False)

@@ -15,8 +15,8 @@ import numpy as np
 import polars as pl
 
 from factory.artifacts.digest import digest
-from factory.artifacts.stage import Stage, execute
-from factory.artifacts.store import Artifact, Store
+from factory.artifacts.stage import Stage, execute, with_reasons
+from factory.artifacts.store import NO_REJECTS, Artifact, Store
 from factory.dedupe.against import open_index
 from factory.dedupe.against import reasons_of as repeats_of
 from factory.dedupe.index import Index
@@ -63,19 +63,14 @@ def screen(
 ) -> pl.DataFrame:
     """Return VERDICTS with reasons where a candidate repeats a benchmark or an earlier release."""
     rows = texts.of(frame["id"])
-    told = [pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})]
+    told = [NO_REJECTS]
     if book is not None:
         hits = find_hits(rows, params["leaks"], book=book, embedder=embedder)
         told.append(leaks_of(hits, params["leaks"]))
     if index is not None:
         repeats = repeats_of(index.query(rows, **params["earlier"]))
         told.append(repeats.join(rows.select("id", "row"), on="row").select("id", "reasons"))
-    return _with_reasons(frame, pl.concat(told).group_by("id").agg(pl.col("reasons").explode()))
-
-
-def _with_reasons(frame: pl.DataFrame, told: pl.DataFrame) -> pl.DataFrame:
-    out = frame.join(told, on="id", how="left", maintain_order="left")
-    return out.with_columns(pl.col("reasons").fill_null(pl.lit([], dtype=REASONS)))
+    return with_reasons(frame, pl.concat(told).group_by("id").agg(pl.col("reasons").explode()))
 
 
 SCREEN = Stage("screen", 1, VERDICTS, VERDICTS, screen)
@@ -138,7 +133,7 @@ def part_copies(
     everything.add(rows, params, embedder)
     ids = pl.concat([pl.DataFrame(schema={"id": pl.String}), *(r.select("id") for r in everything.rows)])["id"]
     alive = np.ones(ids.len(), dtype=np.bool_)
-    told = [pl.DataFrame(schema={"id": pl.String(), "reasons": REASONS})]
+    told = [NO_REJECTS]
     if params["copies"] is not None and rows.height:
         found = near_duplicates(everything.signed, everything.rows, _spec(params))
         alive[found["row"].to_numpy()] = False
@@ -147,7 +142,7 @@ def part_copies(
         vectors = np.concatenate(everything.vectors)
         found = semantic_duplicates(vectors, np.arange(ids.len()), alive, params["meaning"])
         told.append(_told(found, ids, "meaning_is_new", "cosine {}"))
-    return _with_reasons(frame, pl.concat(told))
+    return with_reasons(frame, pl.concat(told))
 
 
 def _told(found: pl.DataFrame, ids: pl.Series, code: str, detail: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from factory.artifacts.stage import apply
+from factory.artifacts.stage import apply, with_reasons
 from factory.artifacts.store import Store
 from factory.errors import UserError
 from factory.gates import overlap
@@ -26,7 +26,7 @@ from factory.gates.decontaminate import (
     DecontaminateSpec,
     Hits,
     find_hits,
-    with_reasons,
+    reasons_of,
 )
 from factory.gates.leak_words import masked, word_spans, words_of
 from factory.gates.leaks import rows_of
@@ -46,6 +46,11 @@ TANK = (
 )
 TEXTS = [CLIPS, NOVEL, SUM, TANK]
 GARDEN = "Please describe how to look after a small garden behind a house, and which tools are needed for it in spring."
+
+
+def told_of(frame: pl.DataFrame, hits: pl.DataFrame, params: dict[str, Any]) -> pl.DataFrame:
+    """Return what the gate makes of a frame whose hits are known."""
+    return with_reasons(frame.select("id", "row"), reasons_of(hits, params))
 
 
 def spec(**settings_: Any) -> DecontaminateSpec:
@@ -121,9 +126,9 @@ def test_other_numbers_are_a_level_of_their_own_and_no_reason_by_default(book: B
     short = spec(words=40)
     hits = find_hits(changed, short.params(), book=book)
     assert levels(hits) == {("3", "numbers")}
-    assert with_reasons(changed, hits, short.params())["reasons"].list.len().to_list() == [0]
+    assert told_of(changed, hits, short.params())["reasons"].list.len().to_list() == [0]
     strict = spec(words=40, numbers="reject").params()
-    assert with_reasons(changed, hits, strict)["reasons"][0][0]["code"] == "no_benchmark_with_other_numbers"
+    assert told_of(changed, hits, strict)["reasons"][0][0]["code"] == "no_benchmark_with_other_numbers"
 
 
 def test_a_text_too_short_to_mean_anything_is_no_evidence_and_is_counted(book: Book) -> None:
@@ -287,7 +292,7 @@ def test_meanings_are_compared_where_the_job_asks_for_it(book: Book) -> None:
     assert find_hits(frame, spec().params(), book=book, embedder=FirstLetters()).is_empty()
     hits = find_hits(frame, spec(**MEANT).params(), book=book, embedder=FirstLetters())
     assert hits.select("row", "place", "level", "start", "span").rows() == [(0, "0", "semantic", None, None)]
-    reason = with_reasons(frame, hits, spec(**MEANT).params())["reasons"][0][0]
+    reason = told_of(frame, hits, spec(**MEANT).params())["reasons"][0][0]
     assert (reason["code"], reason["detail"]) == ("no_meaning_of_a_benchmark", "instruction, cosine 1.0")
 
 

@@ -63,7 +63,8 @@ def _sum_up(built: Built) -> None:
         for line in (*summary_lines(built.curation), ""):
             say(line)
     cached = all(stage["cached"] for stage in built.stages)
-    took = "everything was there already" if cached else f"{built.rows / built.seconds:,.0f} rows/s"
+    came = built.curation["rows_in"] if built.curation else built.rows
+    took = "everything was there already" if cached else f"{came / built.seconds:,.0f} rows/s"
     say(f"release  {built.release}")
     say(f"rows     {built.rows:,} in {built.seconds:.1f} s ({took})")
     for line in judging_lines(built.judging or {}):

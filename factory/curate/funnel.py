@@ -84,7 +84,8 @@ def _funnel_lines(curation: Mapping[str, Any]) -> list[str]:
         )
     rows.append(("kept", f"{rows_in - rows_out:,}", share(rows_in - rows_out, rows_in), f"{rows_out:,}"))
     unreadable = sum(source["unreadable"] for source in curation["sources"])
-    more = [f"{unreadable:,} rows could not be read; they are among the rejects"] if unreadable else []
+    rows_were = "row could not be read; it is" if unreadable == 1 else "rows could not be read; they are"
+    more = [f"{unreadable:,} {rows_were} among the rejects"] if unreadable else []
     return _aligned(rows, left=1) + more
 
 

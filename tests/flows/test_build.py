@@ -18,6 +18,7 @@ import pytest
 from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
 from factory.jobs.model import load_job
+from factory.notebook import build
 
 JOB = """kind: build
 name: small
@@ -81,6 +82,15 @@ def test_the_release_is_that_of_a_plain_run_byte_for_byte(ran: Ran, tmp_path: Pa
 
 def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_a_curation_runs_as_a_flow_to_the_same_bytes(ran: Ran, tmp_path: Path) -> None:
+    ask = ["flow", "run", "curate-demo", "--out", str(tmp_path / "flow"), "--json"]
+    command = [sys.executable, "-c", DRIVER, json.dumps([ask])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean_environment(tmp_path))
+    made = Path(json.loads(done.stdout.splitlines()[0])["release"])
+    assert contents(made) == contents(build("curate-demo", out=tmp_path / "plain").release)
 
 
 @pytest.mark.slow

@@ -11,8 +11,9 @@ import click
 from factory.cli.console import say, say_table
 from factory.curate.job import CurateJob
 from factory.errors import UserError
+from factory.jobs.job_file import shipped_jobs
 from factory.jobs.kinds import load_any_job
-from factory.jobs.model import CURATE, shipped_jobs
+from factory.jobs.model import CURATE
 
 NAME = re.compile(r"[a-z0-9][a-z0-9\-]{0,62}")
 

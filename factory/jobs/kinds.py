@@ -9,7 +9,8 @@ from factory.curate.job import CurateFile, parse_curation
 from factory.curate.run import run_curate
 from factory.jobs.build import run_build
 from factory.jobs.engine import Engine
-from factory.jobs.model import CURATE, JobFile, Overrides, parse_job, read_job
+from factory.jobs.job_file import Overrides, read_job
+from factory.jobs.model import CURATE, JobFile, parse_job
 from factory.jobs.record import Built
 from factory.jobs.report import Report
 

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from factory.cli.new_job import SOURCES, job_schema, job_text
 from factory.curate.job import CurateJob
+from factory.jobs.job_file import shipped_jobs
 from factory.jobs.kinds import load_any_job
-from factory.jobs.model import Job, Mini, ReleaseSpec, load_job, shipped_jobs
+from factory.jobs.model import Job, Mini, ReleaseSpec, load_job
 from factory.recipes.registry import RECIPES
 
 Factory = Callable[..., Result]

@@ -12,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from factory.errors import UserError
+from factory.jobs.job_file import shipped_jobs
 from factory.jobs.kinds import load_any_job
-from factory.jobs.model import Job, load_job, parse_job, shipped_jobs
+from factory.jobs.model import Job, load_job, parse_job
 from factory.recipes.registry import RECIPES
 
 JOB: dict[str, Any] = {

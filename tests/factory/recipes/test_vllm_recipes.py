@@ -19,7 +19,8 @@ import yaml
 from factory.errors import QuotaUnmet
 from factory.jobs.build import run_build
 from factory.jobs.engine import InProcess
-from factory.jobs.model import load_job, shipped_folder
+from factory.jobs.job_file import shipped_folder
+from factory.jobs.model import load_job
 from factory.recipes.registry import RECIPES
 from factory.teacher.install import python_of
 

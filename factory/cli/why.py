@@ -155,9 +155,12 @@ def tree_lines(tree: dict[str, Any], depth: int = 0) -> Iterator[str]:
 
 def _show_curated(folder: Path, id_: str) -> None:
     """Write what a curation decided about a row; of a copy, what it is a copy of, until a row that stayed."""
-    kept = _kept(folder, id_)
+    kept, mine = _kept(folder, id_), pl.col("id") == id_
     if kept is not None:
-        say("stayed")
+        spoilt = [
+            f", with an answer that was spoilt on purpose ({row['how']})" for row in _rows(folder, "corrupted", mine)
+        ]
+        say(f"stayed{''.join(spoilt)}")
         show(kept)
     twin: str | None = id_
     while kept is None and twin is not None:

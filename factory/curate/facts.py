@@ -51,6 +51,7 @@ def curation_facts(
         "examples": [] if people else reason_examples(lines, curated.rows, PRIVATE),
         "thresholds": limits,
         "order": job.dedupe.keep,
+        "group": job.dedupe.group,
         "duplicates": [] if people else duplicate_examples({k: v for k, v in copies.items() if v.height}, curated.rows),
         "similarities": similarity_histogram(copies, limits),
         "contamination": _contamination(curated),

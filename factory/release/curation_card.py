@@ -307,9 +307,11 @@ def _limits(found: Mapping[str, Any]) -> str:
         "What the sources got wrong on the whole (their topics, their views, their style) the kept rows get wrong too.",
     ]
     if "minhash" in ran:
+        linked = "each row that left is linked to its twin by near copies, and may be unlike it itself"
+        sure = linked if found.get("group") == "components" else "each row that left was one"
         out.append(
-            "Near copies were proposed by MinHash and then compared exactly: each row that left was one, but a few near"
-            " the threshold were never proposed and are still here."
+            f"Near copies were proposed by MinHash and then compared exactly: {sure}, but a few near the threshold were"
+            " never proposed and are still here."
         )
     if "semantic" in ran:
         out.append(

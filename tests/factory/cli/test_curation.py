@@ -151,3 +151,11 @@ def test_a_folder_that_cannot_be_written_is_the_users_to_change(tmp_path: Path) 
     (tmp_path / "file").write_text("")
     told = call("run", "curate-demo", "--out", str(tmp_path / "file" / "out"), code=2).output
     assert "--out" in told
+
+
+def test_why_tells_of_an_answer_that_was_spoilt_and_the_card_of_linked_copies(tmp_path: Path) -> None:
+    call("run", "curate-demo", "--set", "corrupt.share=1.0", "--set", "dedupe.group=components", "--out", str(tmp_path))
+    made = tmp_path / "releases" / "curate-demo" / "1.0.0"
+    kept = read_config(made, "corrupted", "corrupted")["id"][0]
+    assert "stayed, with an answer that was spoilt on purpose (" in call("why", kept, "--out", str(tmp_path)).output
+    assert "linked to its twin by near copies" in (made / "README.md").read_text()

@@ -190,8 +190,7 @@ class Screening:
         """Return the kept rows but for copies of a teacher's texts; those that stay count as written."""
         texts = Texts(candidates)
         there: dict[str, Any] = {"embedder": self.embedder} if self.embedder else {}
-        params = {name: self.params[name] for name in ("copies", "meaning")}
-        params |= {"signing": sign_params(_spec(params))} if params["copies"] is not None else {}
+        params = {name: self.params.get(name) for name in ("copies", "meaning", "signing")}
         left = execute(COPIES, [kept], params, store, texts=texts, written=self.written, **there)
         self.written.add(written_texts(left.read(["id"])["id"], texts, self.written.height), params, self.embedder)
         return left
@@ -213,6 +212,8 @@ def screening_of(job: Job, base: Path, store: Store, out: Path) -> Screening | N
         "earlier": job.against.params() if job.against else None,
         "copies": copies,
         "meaning": meaning,
+        # Asked for here, so that a library that is missing is told before a teacher is paid.
+        "signing": sign_params(MinHashSpec(fields="instruction", threshold=copies)) if copies is not None else None,
     }
     return Screening(
         params,

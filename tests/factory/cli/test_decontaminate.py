@@ -113,7 +113,7 @@ def test_the_self_test_tells_what_is_caught_of_each_kind(folder: Path) -> None:
         (["--columns", "qestion"], "did you mean 'question'"),
         (["--against", "exam"], "--against wants NAME=FILE"),
         (["--against", "My Exam=x.jsonl"], "a-z, 0-9 and hyphens only; found 'My Exam'"),
-        (["--against", "other=missing.jsonl"], "benchmark 'other': there are no seeds 'missing.jsonl'"),
+        (["--against", "other=missing.jsonl"], "benchmark 'other': there are no benchmark rows 'missing.jsonl'"),
     ],
 )
 def test_mistakes_are_told_in_a_sentence(folder: Path, arguments: list[str], message: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from factory.curate.corrupt import CorruptSpec
 from factory.curate.sources import RowSource
@@ -15,11 +15,11 @@ from factory.dedupe.caps import CapsSpec
 from factory.dedupe.near import MinHashSpec
 from factory.dedupe.normal import ExactSpec
 from factory.dedupe.semantic import SemanticSpec
-from factory.errors import UserError, nearest
+from factory.errors import nearest
 from factory.gates.decontaminate import DecontaminateSpec
 from factory.gates.difficulty import DifficultySpec
 from factory.gates.filters import FiltersSpec
-from factory.jobs.model import ReleaseSpec, explain
+from factory.jobs.model import ReleaseSpec, checked
 from factory.release.reference import CURATED_TABLES
 from factory.strict import Strict
 from factory.teacher.model import TeacherSpec
@@ -133,9 +133,4 @@ class CurateFile:
 
 def parse_curation(raw: dict[str, Any], source: str) -> CurateJob:
     """Return the curate job of parsed YAML; UserError says what is wrong where."""
-    try:
-        return CurateJob.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(f"{source}: {explain(error, CurateJob)}") from None
-    except UserError as error:
-        raise UserError(f"{source}: {error}") from None
+    return checked(CurateJob, raw, source)

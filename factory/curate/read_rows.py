@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from factory.curate.columns import Values
 from factory.curate.csv_rows import csv_names, csv_records
 from factory.errors import UserError
+from factory.seeds.parse import KINDS
 
 BLOCK = 8 << 20  # bytes of a file that are read at once
 BATCH = 8_192  # rows of a block of CSV or Parquet, at most
@@ -161,7 +162,7 @@ def _array_blocks(file: DataFile, data: bytes, wanted: Collection[str] | None) -
     for start in range(0, len(values), ARRAY_ROWS):
         part = values[start : start + ARRAY_ROWS]
         faults = [
-            (i, f"element {start + i}: {_KINDS[type(value)]}, not an object")
+            (i, f"element {start + i}: {KINDS[type(value)]}, not an object")
             for i, value in enumerate(part)
             if not isinstance(value, dict)
         ]
@@ -221,17 +222,7 @@ def _parse_line(line: bytes) -> dict[str, Any] | str:
             return f"not JSON ({error.msg}, column {error.colno})"
         except (ValueError, RecursionError) as error:
             return f"JSON that cannot be read ({error})"
-    return row if isinstance(row, dict) else f"{_KINDS[type(row)]}, not an object"
-
-
-_KINDS: dict[type, str] = {
-    list: "an array",
-    str: "a string",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
+    return row if isinstance(row, dict) else f"{KINDS[type(row)]}, not an object"
 
 
 def _keys(rows: Iterable[dict[str, Any]]) -> list[str]:

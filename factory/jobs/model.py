@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, Field, SerializeAsAny, ValidationError, model_validator
 
@@ -21,6 +21,7 @@ from factory.teacher.model import TeacherSpec, by_role
 from factory.teacher.protocol import AUTHOR, JUDGE, Role
 
 CURATE = "curate"
+Written = TypeVar("Written", bound=BaseModel)
 
 
 class SeedSource(Strict):
@@ -257,20 +258,22 @@ def parse_job(raw: object, source: str) -> Job:
         )
     if raw.get("kind") == CURATE:
         raise UserError(f"{source} curates rows (kind: {CURATE}): this command is for jobs of kind build")
+    return checked(Job, raw, source)
+
+
+def checked(model: type[Written], raw: Mapping[str, Any], source: str) -> Written:
+    """Return what a person wrote as a model; UserError says what is wrong where in the source."""
     try:
-        return Job.model_validate(raw)
+        return model.model_validate(raw)
     except ValidationError as error:
-        raise UserError(f"{source}: {explain(error, Job)}") from None
+        raise UserError(f"{source}: {explain(error, model)}") from None
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
 
 
 def parse_teacher(raw: Mapping[str, Any]) -> TeacherSpec:
     """Return a teacher that stands in no job; UserError says what is wrong with it."""
-    try:
-        return TeacherSpec.model_validate(raw)
-    except ValidationError as error:
-        raise UserError(f"the teacher: {explain(error, TeacherSpec)}") from None
+    return checked(TeacherSpec, raw, "the teacher")
 
 
 def load_job(

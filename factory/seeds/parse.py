@@ -107,11 +107,11 @@ def _json_object(where: str, line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise UserError(f"{where}: JSON that cannot be read ({error})") from error
     if not isinstance(row, dict):
-        raise UserError(f"{where}: {_KINDS[type(row)]}, not an object; each line is one JSON object")
+        raise UserError(f"{where}: {KINDS[type(row)]}, not an object; each line is one JSON object")
     return row
 
 
-_KINDS: dict[type, str] = {
+KINDS: dict[type, str] = {
     list: "an array",
     str: "a string",
     int: "a number",

@@ -38,7 +38,7 @@ clean:
 	touch $@
 
 .venv/.demo: .venv/.made $(FACTORY_FILES)
-	$(PIP) install -q -c constraints.txt -e '.[embed,teacher]'
+	$(PIP) install -q -c constraints.txt -e '.[curate,embed,teacher]'
 	touch $@
 
 .venv/.all: .venv/.made $(FACTORY_FILES)

@@ -35,7 +35,7 @@ def job_on(folder: Path, rows: int) -> dict[str, Any]:
     (folder / "bench.jsonl").write_text(lines[3] + "\n")
     benchmark = {"name": "leaked", "path": str(folder / "bench.jsonl"), "columns": ["instruction"]}
     source = {"path": str(folder / "rows.jsonl"), "columns": {"id": "id"}}
-    leaks = {"benchmarks": [benchmark]}
+    leaks = {"benchmarks": [benchmark], "containment": None}  # the wording of all rows is the same
     return {"kind": "curate", "name": "killed", "sources": [source], "decontaminate": leaks, "heldout": {"share": 0.2}}
 
 

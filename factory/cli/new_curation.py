@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Any, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+from factory.cli.new_job import yaml_of
 from factory.curate.job import CurateJob
 
 # Values of a first job that differ from the defaults, by the path of their key.
@@ -44,7 +44,7 @@ def _key(key: str, info: FieldInfo, path: str, start: Mapping[str, Any]) -> Iter
     if model is None:
         value = start.get(path, default)
         yield f"# {info.description or key}"
-        yield f"# {key}:" if value in (None, [], ()) else f"{key}: {_yaml(value)}"
+        yield f"# {key}:" if value in (None, [], ()) else f"{key}: {yaml_of(value)}"
         return
     off = default is None
     yield f"# {'Optional. ' if off else ''}{info.description or model.__doc__ or key}"
@@ -63,11 +63,6 @@ def _model(annotation: Any) -> type[BaseModel] | None:
 
 def _default(info: FieldInfo) -> Any:
     return None if info.is_required() else info.get_default(call_default_factory=True)
-
-
-def _yaml(value: object) -> str:
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=10_000).strip()[1:-1]
 
 
 def curation_schema() -> dict[str, Any]:

@@ -104,10 +104,11 @@ def _line(key: str, info: FieldInfo, start: dict[str, Any]) -> Iterator[str]:
     """Yield a key's explanation and the key; one without a value is commented out."""
     value = start.get(key, None if info.is_required() else info.get_default(call_default_factory=True))
     yield f"# {info.description or ABOUT[key]}"
-    yield f"# {key}:" if value is None or isinstance(value, BaseModel) or value == [] else f"{key}: {_yaml(value)}"
+    yield f"# {key}:" if value is None or isinstance(value, BaseModel) or value == [] else f"{key}: {yaml_of(value)}"
 
 
-def _yaml(value: object) -> str:
+def yaml_of(value: object) -> str:
+    """Return a value as YAML on one line."""
     plain = list(value) if isinstance(value, tuple) else value
     return yaml.safe_dump([plain], default_flow_style=True, sort_keys=False, width=10_000).strip()[1:-1]
 

@@ -353,8 +353,6 @@ def _making(manifest: Mapping[str, Any], pictures: Sequence[str]) -> str:
         parts.append(
             "Stages and their versions: " + ", ".join(f"{code(s['name'])} {s['version']}" for s in stages) + "."
         )
-    if libraries := manifest.get("libraries"):
-        parts.append("Libraries: " + ", ".join(f"{cell(name)} {cell(v)}" for name, v in libraries.items()) + ".")
     if not pictures:
         need = "The plots need the extra `plots`: `pip install -e '.[plots]'`"
         parts.append(f"{need}, then remove this release and run the job again.")

@@ -240,7 +240,7 @@ def hostile() -> dict[str, Any]:
         lengths={HOSTILE: found["lengths"]["answer_words"]},
         difficulty=found["difficulty"] | {"model": HOSTILE},
         corrupted={"share": 0.1, "rows": 1, "how": {HOSTILE: 1}},
-    ) | {"stages": [{"name": HOSTILE, "version": 1}], "libraries": {HOSTILE: HOSTILE}, "job": {"name": HOSTILE}}
+    ) | {"stages": [{"name": HOSTILE, "version": 1}], "job": {"name": HOSTILE}}
 
 
 def test_hostile_texts_leave_neither_their_cell_nor_their_fence() -> None:

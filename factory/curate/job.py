@@ -69,10 +69,8 @@ class CurateJob(Strict):
 
     @field_validator("sources")
     @classmethod
-    def _told_apart(cls, sources: list[RowSource]) -> list[RowSource]:
+    def _not_a_table(cls, sources: list[RowSource]) -> list[RowSource]:
         names = [source.label for source in sources]
-        if twice := next((name for name in names if names.count(name) > 1), None):
-            raise ValueError(f"two sources are called '{twice}'; give each a `name` of its own")
         if taken := next((name for name in names if name in CURATED_TABLES), None):
             raise ValueError(f"a source cannot be called '{taken}', as a table of every release is; give it a `name`")
         return sources

@@ -13,7 +13,7 @@ import numpy.typing as npt
 import polars as pl
 
 from factory.artifacts.digest import digest
-from factory.artifacts.store import Artifact, Store, write_bytes
+from factory.artifacts.store import Artifact, write_bytes
 from factory.curate.copies import LEVELS
 from factory.curate.corrupt import find_corrupted, make_pool
 from factory.curate.facts import PRIVATE, curation_facts, shows_people
@@ -47,7 +47,6 @@ class Curated:
     copies: Mapping[str, Artifact]  # what left at each level
     alive: npt.NDArray[np.bool_]  # at `row`
     tools: Tools
-    store: Store
 
     @property
     def shards(self) -> list[Artifact]:
@@ -164,7 +163,7 @@ def _kept(curated: Curated, ids: pl.Series) -> tuple[Kept, pl.DataFrame]:
     job, rows = curated.file.job, np.flatnonzero(curated.alive)
     out = np.zeros(curated.alive.size, dtype=np.bool_)
     for shard in curated.shards if job.heldout.share else ():
-        frame = shard.read()
+        frame = shard.read(["id", "row", "template", "instruction", "answer"])
         out[frame["row"].to_numpy()] = heldout_rows(frame, job.heldout.share, job.heldout.by).to_numpy()
     spoilt = _spoilt(curated, curated.alive & ~out)
     answers = dict(spoilt.select("row", "answer").iter_rows())

@@ -74,7 +74,7 @@ def judge(  # noqa: PLR0913 - all that a run is made of
             report.add("decontaminate", artifact, watched=False)
     pool = Pool(shards, passed, standing(shards, passed, sources[-1].first + sources[-1].places))
     copies = find_copies(file.job, pool, store, report)
-    return Curated(file, sources, passed, copies, pool.alive, tools, store)
+    return Curated(file, sources, passed, copies, pool.alive, tools)
 
 
 def with_fields(file: CurateFile, shards: Sequence[Artifact]) -> CurateFile:
